@@ -1,0 +1,61 @@
+/*
+ * Bounded growable buffers: how Penfold writes bytes.
+ *
+ * A buffer cannot be made without its maximum. Appending never fails at once: the first failure (no memory: -ENOMEM,
+ * maximum reached: -ENOBUFS) sticks, later appends do nothing, and buffer_error() tells at the end. So one check
+ * serves a whole sequence of appends. The memory is owned by the buffer until buffer_free().
+ * Not thread safe; a buffer belongs to whoever made it.
+ */
+#ifndef PENFOLD_BASE_BUFFER_H
+#define PENFOLD_BASE_BUFFER_H
+
+#include <stdarg.h>
+
+#include "base/slice.h"
+
+struct buffer {
+	char *at;
+	size_t len;
+	size_t room; /* allocated bytes */
+	size_t max;  /* most bytes it may ever hold */
+	int error;   /* 0, -ENOMEM or -ENOBUFS; sticks until buffer_reset() */
+};
+
+#define BUFFER_INIT(max_bytes) ((struct buffer){NULL, 0, 0, (max_bytes), 0})
+
+void buffer_free(struct buffer *b);  /* releases the memory; the buffer is then empty and usable again */
+void buffer_reset(struct buffer *b); /* empties it and clears the error; keeps the memory */
+MUST_CHECK int buffer_error(const struct buffer *b);
+struct slice buffer_slice(const struct buffer *b); /* valid until the next append */
+
+void buffer_put(struct buffer *b, struct slice bytes);
+void buffer_put_text(struct buffer *b, const char *text); /* NUL-terminated */
+void buffer_put_byte(struct buffer *b, char byte);
+void buffer_put_u64(struct buffer *b, uint64_t value); /* in decimal */
+void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
+void buffer_vprintf(struct buffer *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
+
+/* Room for `len` more bytes to be written at the returned place, then added with buffer_added(); NULL on failure. */
+char *buffer_room(struct buffer *b, size_t len);
+void buffer_added(struct buffer *b, size_t len);
+
+void buffer_truncate(struct buffer *b, size_t len); /* keeps the first `len` bytes */
+void buffer_consume(struct buffer *b, size_t len);  /* drops the first `len` bytes (moves the rest) */
+const char *buffer_text(struct buffer *b);          /* NUL-terminated (the NUL is not counted); "" on failure */
+
+/* Little-endian integers and length-prefixed bytes, the form of everything Penfold stores: see codec.h to read. */
+void buffer_put_le16(struct buffer *b, uint16_t value);
+void buffer_put_le32(struct buffer *b, uint32_t value);
+void buffer_put_le64(struct buffer *b, uint64_t value);
+void buffer_put_varint(struct buffer *b, uint64_t value);    /* LEB128, 1 to 10 bytes */
+void buffer_put_sized(struct buffer *b, struct slice bytes); /* varint length, then the bytes */
+/* Big-endian, for keys whose byte order must be their numeric order. */
+void buffer_put_be32(struct buffer *b, uint32_t value);
+void buffer_put_be64(struct buffer *b, uint64_t value);
+
+/* Base64 (RFC 4648 §4) and hexadecimal. Decoding: -EBADMSG on anything else than strict, padded base64. */
+void buffer_put_base64(struct buffer *b, struct slice bytes);
+MUST_CHECK int buffer_put_base64_decoded(struct buffer *b, struct slice text);
+void buffer_put_hex(struct buffer *b, struct slice bytes);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * Reading what buffer_put_le32() and its kin wrote: a cursor over a slice that never reads beyond it.
+ *
+ * Like a buffer, a reader's first failure sticks: later reads give 0 or an empty slice, and reader_error() says
+ * -EBADMSG at the end. Slices it returns point into the slice it reads.
+ */
+#ifndef PENFOLD_BASE_CODEC_H
+#define PENFOLD_BASE_CODEC_H
+
+#include "base/slice.h"
+
+struct reader {
+	struct slice rest;
+	int error;
+};
+
+#define READER_INIT(bytes) ((struct reader){(bytes), 0})
+
+uint8_t reader_u8(struct reader *r);
+uint16_t reader_le16(struct reader *r);
+uint32_t reader_le32(struct reader *r);
+uint64_t reader_le64(struct reader *r);
+uint32_t reader_be32(struct reader *r);
+uint64_t reader_be64(struct reader *r);
+uint64_t reader_varint(struct reader *r);
+struct slice reader_bytes(struct reader *r, size_t len);
+struct slice reader_sized(struct reader *r); /* varint length, then the bytes */
+MUST_CHECK int reader_error(const struct reader *r);
+/* As reader_error(), and -EBADMSG when bytes are left over. */
+MUST_CHECK int reader_finish(const struct reader *r);
+
+#endif

@@ -1,0 +1,14 @@
+/*
+ * Checksums and hashes. crc32c() is the CRC-32C (Castagnoli, RFC 3720 §B.4) that guards what is stored, with the CPU's
+ * instruction where there is one. hash64() is XXH3: fast, for tables and for keys derived from contents; with a
+ * secret random seed for tables that strangers can fill. Any thread.
+ */
+#ifndef PENFOLD_BASE_HASH_H
+#define PENFOLD_BASE_HASH_H
+
+#include "base/slice.h"
+
+uint32_t crc32c(uint32_t crc, const void *bytes, size_t len); /* start with 0; chain by passing the result on */
+uint64_t hash64(struct slice bytes, uint64_t seed);
+
+#endif

@@ -1,0 +1,97 @@
+#include "base/log.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+struct log {
+	int fd;
+	_Atomic int level;
+};
+
+int log_new(int fd, enum log_level level, struct log **ret_log)
+{
+	struct log *log = calloc(1, sizeof(*log));
+
+	if (!log)
+		return -ENOMEM;
+	log->fd = fd;
+	log->level = level;
+	*ret_log = log;
+	return 0;
+}
+
+void log_free(struct log **log)
+{
+	free(*log);
+	*log = NULL;
+}
+
+void log_set_level(struct log *log, enum log_level level)
+{
+	log->level = level;
+}
+
+static bool needs_quotes(struct slice value)
+{
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.at[i];
+
+		if (c <= ' ' || c == '"' || c == '\\' || c == '=' || c >= 0x7f)
+			return true;
+	}
+	return false;
+}
+
+static void put_value(struct buffer *line, struct slice value)
+{
+	bool as_is = utf8_is_valid(value);
+
+	if (!needs_quotes(value)) {
+		buffer_put(line, value);
+		return;
+	}
+	buffer_put_byte(line, '"');
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.at[i];
+
+		if (c == '"' || c == '\\')
+			buffer_printf(line, "\\%c", c);
+		else if (c < ' ' || c == 0x7f || (c >= 0x80 && !as_is))
+			buffer_printf(line, "\\x%02x", c);
+		else
+			buffer_put_byte(line, (char)c);
+	}
+	buffer_put_byte(line, '"');
+}
+
+void log_event(struct log *log, enum log_level level, const char *event, const struct log_field *fields, size_t count)
+{
+	static const char *const names[] = {"debug", "info", "warn", "error"};
+	struct buffer line = BUFFER_INIT(LOG_LINE_MAX * 8);
+	int64_t now_ms;
+	struct civil_time t;
+	ssize_t written;
+
+	if (!log || level < (enum log_level)log->level)
+		return;
+	now_ms = clock_wall_ms(clock_system());
+	t = civil_of(now_ms / 1000, 0);
+	buffer_printf(&line, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ %s event=%s", t.year, t.month, t.day, t.hour,
+		t.minute, t.second, (int)(now_ms % 1000), names[level], event);
+	for (size_t i = 0; i < count; i++) {
+		if (fields[i].value.len == 0)
+			continue;
+		buffer_printf(&line, " %s=", fields[i].key);
+		put_value(&line, slice_first(fields[i].value, LOG_LINE_MAX / 2));
+	}
+	if (line.len > LOG_LINE_MAX - 1)
+		buffer_truncate(&line, LOG_LINE_MAX - 1);
+	buffer_put_byte(&line, '\n');
+	/* A log that cannot be written must not stop the mail. */
+	written = write(log->fd, line.at, line.len);
+	(void)written;
+	buffer_free(&line);
+}
