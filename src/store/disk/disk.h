@@ -1,0 +1,25 @@
+/*
+ * The log in files: `journal/<16 hex digits>.seg` below the data directory, allocated and zeroed ahead, recycled, one writer thread with group commit.
+ * Implements store/durability.h; its layout on disk is described in ARCHITECTURE.md.
+ */
+#ifndef PENFOLD_STORE_DISK_DISK_H
+#define PENFOLD_STORE_DISK_DISK_H
+
+#include "base/clock.h"
+#include "store/disk/file.h"
+#include "store/durability.h"
+
+struct disk_settings {
+	struct slice dir;           /* <data>/journal */
+	uint64_t segment_bytes;     /* 1 MiB to 2 GiB; a record must fit into one */
+	uint64_t staging_bytes_max; /* waiting to be written before append blocks: 32 MiB */
+	unsigned spares;            /* segments kept ready ahead: 2 */
+	const struct file_system *files;
+	const struct clock_source *clock;
+	struct durability_events events;
+};
+struct disk_settings disk_settings_default(void);
+/* Makes the directory when it is not there. One process at a time: the store holds the lock. */
+MUST_CHECK int disk_open(const struct disk_settings *settings, struct durability **ret_durability);
+
+#endif

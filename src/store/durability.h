@@ -1,0 +1,105 @@
+/*
+ * The interface between the engine and the place where its log is kept: small enough to print.
+ *
+ * `disk` (store/disk) implements it with segment files; `rados` will with objects. A log is a sequence of records with ascending
+ * numbers, without gaps. Appending gives number and place at once; being told that it is durable comes later, in order. Once an append
+ * is accepted, the only thing that can go wrong is `failed`, after which nothing is acknowledged any more and the process must end:
+ * a failed write or sync is never tried again, because the kernel may have dropped the pages while reporting the error only once.
+ *
+ * Threads: append, read, pin and the figures from any thread; replay before the first append; the rest from one thread at a time.
+ */
+#ifndef PENFOLD_STORE_DURABILITY_H
+#define PENFOLD_STORE_DURABILITY_H
+
+#include "base/buffer.h"
+
+/* Where a record's payload lies. Segments are numbered upwards from 1 and never renumbered. */
+struct record_place {
+	uint64_t segment;
+	uint32_t at;    /* offset of the payload in the segment */
+	uint32_t bytes; /* of the payload */
+};
+
+/*
+ * A record on its way. The engine embeds it, fills the first group and keeps it alive until it comes back from `durable`.
+ */
+struct record {
+	uint64_t account; /* 0: none */
+	uint8_t kind;     /* the engine's */
+
+	uint64_t seq; /* the log's: filled by append */
+	struct record_place place;
+	struct record *next;
+};
+
+struct durability_events {
+	/* These records, linked in order, are durable now; the last one's seq is `seq`. On the writer's thread. */
+	void (*durable)(void *context, struct record *first, uint64_t seq);
+	void (*failed)(void *context, int error, const char *what);
+	/* For the admin: segment, offset, what is wrong. */
+	void (*notice)(void *context, const char *event, struct slice detail);
+	void *context;
+};
+
+/* A record read back. `payload` is valid during the callback. */
+struct record_read {
+	uint64_t account, seq;
+	uint8_t kind;
+	struct record_place place;
+	struct slice payload;
+};
+/* 0: go on; anything else stops the reading and is returned. */
+typedef int record_reader(void *context, const struct record_read *record);
+
+struct segment_info {
+	uint64_t id, first_seq, last_seq;
+	uint64_t bytes; /* used */
+	bool sealed;    /* no more appends will come to it */
+};
+
+struct durability;
+struct durability_ops {
+	/* Ends the threads after everything accepted is durable. */
+	void (*close)(struct durability **d);
+
+	/*
+	 * Reads the log from the first record with a number >= from_seq to its end, in order; a torn tail is recognised and cut. To be called
+	 * once before the first append (from_seq may be beyond the end). -EBADMSG: a record that was durable is damaged; with `salvage`
+	 * damage is reported by notice() and stepped over.
+	 */
+	int (*replay)(struct durability *d, uint64_t from_seq, bool salvage, record_reader *each, void *context);
+
+	/*
+	 * Appends one record whose payload is the parts in a row. Fills record->seq and ->place. -ENOSPC: no room can be had now (a record marked
+	 * `small_reserve` may use a reserve kept for changes that let people clean up); -EMSGSIZE: larger than a segment takes. Blocks
+	 * only while more than a bounded amount waits to be written.
+	 */
+	int (*append)(struct durability *d, struct record *record, const struct slice *parts, size_t part_count,
+		bool small_reserve);
+	uint64_t (*durable_seq)(struct durability *d);
+	uint64_t (*last_seq)(struct durability *d);      /* newest number given out */
+	int (*wait)(struct durability *d, uint64_t seq); /* until durable; -EIO after `failed` */
+
+	/*
+	 * Reads `bytes` bytes of a payload from `offset` into `to`; whatever was appended can be read at once, durable or not. No CRC is
+	 * checked: bodies carry their own. -EIO, -ENOENT (segment gone), -EBADMSG (beyond the payload).
+	 */
+	int (*read)(struct durability *d, const struct record_place *place, uint32_t offset, uint32_t bytes, char *to);
+	/* A pinned segment is not dropped until unpinned; drop waits for nobody: the file goes when the last pin does. */
+	int (*pin)(struct durability *d, uint64_t segment); /* -ENOENT */
+	void (*unpin)(struct durability *d, uint64_t segment);
+
+	/* All segments in order; and every record of one, CRCs verified, for compaction and checks (-EBADMSG as replay). */
+	int (*segments)(
+		struct durability *d, int (*each)(void *context, const struct segment_info *info), void *context);
+	int (*segment_read)(struct durability *d, uint64_t segment, bool salvage, record_reader *each, void *context);
+	int (*segment_drop)(struct durability *d, uint64_t segment); /* recycles it; -EBUSY when not sealed */
+
+	/* Figures since opening. */
+	void (*figures)(struct durability *d, uint64_t *ret_records, uint64_t *ret_bytes, uint64_t *ret_syncs);
+};
+struct durability {
+	const struct durability_ops *ops;
+};
+
+#endif
