@@ -1,0 +1,51 @@
+/*
+ * IMAP4rev1 and IMAP4rev2 after login: one session on one connection, on the loop of the account's shard.
+ */
+#ifndef PENFOLD_IMAP_IMAP_H
+#define PENFOLD_IMAP_IMAP_H
+
+#include "base/log.h"
+#include "net/net.h"
+#include "store/store.h"
+
+struct imap_limits {
+	size_t line_bytes_max;    /* a command without its literals: 65,536 */
+	size_t literal_bytes_max; /* all literals of a command other than APPEND: 1 MiB */
+	unsigned list_depth_max;  /* nested parentheses, SEARCH keys: 50 */
+	size_t set_ranges_max;    /* ranges in one sequence set: 20,000 */
+	unsigned bad_max;         /* BAD answers in a row before BYE: 20 */
+	uint64_t idle_ms;         /* autologout: 1,800,000 (RFC 9051 §5.4) */
+	size_t arena_bytes_max;   /* scratch memory of one command: 16 MiB */
+};
+extern const struct imap_limits imap_limits_default;
+
+/* What all sessions of one loop share; outlives them. One per loop, used on its thread only. */
+struct imap_services {
+	struct net_loop *loop;
+	struct shard *shard;
+	struct slice hostname;
+	struct log *log;
+	struct imap_limits limits;
+	struct slice mechanisms;       /* "SCRAM-SHA-256 ..." as in the greeting, for CAPABILITY */
+	struct imap_session *sessions; /* the module's list */
+	unsigned session_count;
+};
+
+struct imap_start {
+	uint64_t account_id;
+	struct slice address; /* of the account, for the log */
+	struct slice peer;    /* text */
+	struct slice device;  /* app password or IMAP ID name, may be empty */
+	uint64_t session_id;  /* for the log */
+	bool tls;
+	struct slice tag;       /* of the LOGIN or AUTHENTICATE that succeeded: it is answered here */
+	struct slice pipelined; /* bytes the gate had read behind it */
+};
+/* Owns `fd` in every case. The session frees itself when the connection ends. */
+MUST_CHECK int imap_session_new(struct imap_services *services, int fd, const struct imap_start *start);
+/* Sends `* BYE` to all sessions, after the command in flight; they are gone when services->session_count is 0. */
+void imap_sessions_stop(struct imap_services *services);
+/* Capabilities before login (with AUTH= of `mechanisms`, LOGINDISABLED or not, STARTTLS or not) and after. The gate has its own text of the former. */
+void imap_capabilities(struct slice mechanisms, bool logged_in, struct buffer *out);
+
+#endif
