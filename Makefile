@@ -1,0 +1,41 @@
+# Thin front of meson and ninja. `make run` and `make check` are all a newcomer needs.
+BUILD ?= build
+CHECK ?= build-check
+JOBS ?= $(shell nproc)
+
+.PHONY: all build run check fuzz bench bench-engine crash install format clean
+
+all: build
+
+# Optimised; the program is build/penfold. Tests are not part of it, so that it needs nothing they need.
+build:
+	@tools/need build
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=false -Dbuildtype=release >/dev/null
+	@ninja -C $(BUILD) --quiet -j$(JOBS)
+
+# A demo server on loopback with a demo account.
+run: build
+	@tools/run-demo $(BUILD)/penfold
+
+# Every test, with AddressSanitizer and UndefinedBehaviorSanitizer.
+check:
+	@tools/need build check
+	@tools/check $(BUILD) $(CHECK)
+
+# Fuzz for longer: make fuzz SECONDS=600 [TARGET=mail_parser]
+fuzz:
+	@tools/need build check
+	@tools/fuzz $(CHECK) $(or $(SECONDS),600) $(TARGET)
+
+bench-engine: build
+	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)
+	@$(BUILD)/bench/bench-engine
+
+install: build
+	@meson install -C $(BUILD) --quiet
+
+format:
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format -i
+
+clean:
+	rm -rf $(BUILD) $(CHECK)
