@@ -38,8 +38,8 @@ struct arena *session_arena(struct imap_session *s);
 bool session_is_full(const struct imap_session *s);
 
 /*
- * Runs `step` again after this turn, as soon as the output queue has room, until it returns RUN_DONE. `release` is called exactly once, when it is done or the
- * session ends. `state` should be from session_arena().
+ * Runs `step` again after this turn, as soon as the output queue has room, until it returns RUN_DONE. `release` is called
+ * exactly once, when it is done or the session ends. `state` should be from session_arena().
  */
 enum imap_run session_continue(struct imap_session *s, enum imap_run (*step)(struct imap_session *s, void *state),
 	void (*release)(void *state), void *state);
