@@ -22,7 +22,11 @@
 
 struct net_loop;
 MUST_CHECK int net_loop_new(struct net_loop **ret_loop);
-void net_loop_free(struct net_loop **loop);           /* after net_loop_run() came back and all streams are closed */
+/*
+ * After net_loop_run() came back, everything made on the loop was freed, and no other thread can post or release any more.
+ * Runs the tasks that are still posted.
+ */
+void net_loop_free(struct net_loop **loop);
 void net_loop_run(struct net_loop *loop);             /* until net_loop_stop() */
 void net_loop_stop(struct net_loop *loop);            /* from the loop's thread or by a post */
 int64_t net_loop_now_ms(const struct net_loop *loop); /* monotonic, of this turn of the loop */
@@ -64,22 +68,25 @@ struct net_stream;
 struct net_stream_events {
 	/*
 	 * Bytes came in, or the owner asked again with net_stream_again(). Returns how many of `bytes` it is done with; the
-	 * rest is shown again, with more behind it, at the next call. Not called while input is paused. When the rest
-	 * reaches `input_max` and none is taken, the stream closes with -ENOBUFS.
+	 * rest is shown again at once for as long as some is taken, then at the next call with more behind it. Not called while
+	 * input is paused; an owner that is busy and wants no call, and no end of the stream, pauses. When the rest reaches
+	 * `input_max` and none is taken, the stream closes with -ENOBUFS.
 	 */
 	size_t (*input)(void *owner, struct slice bytes);
 	/* The output queue fell below its low-water mark (a quarter of output_max) after net_stream_is_full() was true. */
 	void (*drained)(void *owner);
 	/*
 	 * The peer closed (0), reset or failed (negative), or an idle time is over (-ETIMEDOUT). Called at most once, never
-	 * from inside another net_stream_ call. The owner frees the stream in here or later.
+	 * from inside another net_stream_ call. The owner frees the stream in here or later. A peer that closed only its
+	 * sending side still gets the queued output first, and what it sent is shown to the end.
 	 */
 	void (*closed)(void *owner, int error);
 };
+/* The times are kept to 64 ms or so. */
 struct net_stream_limits {
 	size_t input_max;  /* bytes kept unread */
 	size_t output_max; /* bytes queued before net_stream_is_full(); writes beyond twice this close with -ENOBUFS */
-	uint64_t idle_ms;  /* without a byte from the peer; 0: for ever */
+	uint64_t idle_ms;  /* without a byte from the peer, not counting while paused or sending; 0: for ever */
 	uint64_t stalled_ms; /* without the peer taking a byte while output waits (unmarked); 0: for ever */
 };
 /* Owns `fd` on success; sets it non-blocking, TCP_NODELAY where it is TCP. */
@@ -106,7 +113,7 @@ void net_stream_set_idle_ms(struct net_stream *stream, uint64_t idle_ms);
 void net_stream_set_input_max(struct net_stream *stream, size_t input_max);
 /*
  * Takes the descriptor out, with the bytes read but not taken appended to `rest`; the stream is freed. -EBUSY while output is
- * queued: nothing changed then.
+ * queued: nothing changed then. Not from inside input(), which would not know what of its bytes counts as taken.
  */
 MUST_CHECK int net_stream_detach(struct net_stream **stream, int *ret_fd, struct buffer *rest);
 int net_stream_fd(const struct net_stream *stream);
