@@ -1,0 +1,314 @@
+/* Core: the one process that holds mail. Its front loop, its start and its end. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "base/codec.h"
+#include "gate/sandbox.h"
+#include "mail/mail.h"
+#include "server/core.h"
+
+enum { LOCK_PATIENCE_TRIES = 100, LOCK_PATIENCE_US = 100000 };
+
+/* ---- What the store says ---- */
+
+static void store_durable(void *context, uint64_t seq)
+{
+	struct core *core = context;
+
+	for (unsigned i = 0; i < core->shard_count; i++)
+		net_loop_release(core->loops[i], seq);
+}
+
+/* Accepted changes may be lost in memory now; only a new process that reads what the disk really has can go on. */
+static void store_failed(void *context, int error, const char *what)
+{
+	struct core *core = context;
+
+	LOG(core->server->log, LOG_ERROR, "storage-failed", {"what", slice_of(what)},
+		{"error", slice_of(strerror(-error))});
+	_exit(1);
+}
+
+static void store_notice(void *context, const char *event, struct slice detail)
+{
+	struct core *core = context;
+
+	LOG(core->server->log, LOG_WARN, event, {"detail", detail});
+}
+
+static int open_store(struct core *core)
+{
+	const struct config *config = &core->server->config;
+	struct store_settings settings = store_settings_default();
+	int error = 0;
+
+	settings.dir = config->data_dir;
+	settings.shards = core->shard_count;
+	settings.retention_s = config->retention_s;
+	settings.message_bytes_max = config->message_bytes_max;
+	settings.segment_bytes = config->segment_bytes;
+	settings.durable = store_durable;
+	settings.failed = store_failed;
+	settings.notice = store_notice;
+	settings.context = core;
+	/* A predecessor that was killed may hold the lock for a moment longer. */
+	for (int tries = 0; tries < LOCK_PATIENCE_TRIES; tries++) {
+		error = store_open(&settings, &core->store);
+		if (error != -EBUSY)
+			break;
+		(void)usleep(LOCK_PATIENCE_US);
+	}
+	return error;
+}
+
+/* ---- What the supervisor says ---- */
+
+static void core_stop(struct core *core)
+{
+	if (core->stopping)
+		return;
+	core->stopping = true;
+	LOG(core->server->log, LOG_INFO, "stopping");
+	for (size_t i = 0; i < core->lmtp_count; i++)
+		net_listener_free(&core->lmtp[i]);
+	core_shards_stop(core);
+}
+
+static void core_reload(struct core *core, struct slice message)
+{
+	struct reader r = READER_INIT(message);
+	uint32_t level = reader_le32(&r);
+	struct auth_cost cost;
+
+	cost.argon2_memory_kib = (unsigned)reader_le64(&r);
+	cost.argon2_passes = (unsigned)reader_le64(&r);
+	cost.scram_iterations = (unsigned)reader_le64(&r);
+	if (reader_finish(&r) || level > LOG_ERROR)
+		return;
+	log_set_level(core->server->log, (enum log_level)level);
+	core_logins_set_cost(core->logins, &cost);
+}
+
+static void control_take(struct core *core, struct slice message, const int *fds, size_t fd_count)
+{
+	char kind = message.len ? message.at[0] : 0;
+
+	if (kind == CONTROL_GATE && fd_count == 1 && !core->stopping) {
+		if (core_logins_add_gate(core->logins, fds[0]))
+			LOG(core->server->log, LOG_ERROR, "gate-not-taken");
+		return;
+	}
+	for (size_t i = 0; i < fd_count; i++)
+		(void)close(fds[i]);
+	if (kind == CONTROL_STOP)
+		core_stop(core);
+	else if (kind == CONTROL_RELOAD)
+		core_reload(core, slice_from(message, 1));
+}
+
+static void control_ready(void *owner, int events)
+{
+	struct core *core = owner;
+	struct buffer message = BUFFER_INIT(NET_MESSAGE_MAX);
+	int fds[NET_DESCRIPTORS_MAX];
+	size_t fd_count;
+	int error;
+
+	(void)events;
+	while ((error = net_message_receive(core->control_fd, &message, fds, &fd_count)) == 0)
+		control_take(core, buffer_slice(&message), fds, fd_count);
+	buffer_free(&message);
+	if (error == -EPIPE) {
+		/* The supervisor is gone: so are we, in order. */
+		(void)net_watch_for(core->control, 0);
+		core_stop(core);
+	}
+}
+
+static void tell_supervisor(struct core *core, enum control_message kind)
+{
+	const char message = (char)kind;
+
+	if (net_message_send(core->control_fd, slice_make(&message, 1), NULL, 0))
+		LOG(core->server->log, LOG_WARN, "supervisor-not-told");
+}
+
+/* ---- LMTP connections go to the shards in turn ---- */
+
+struct lmtp_arrival {
+	struct net_task task;
+	struct core_shard *shard;
+	int fd;
+	struct sockaddr_storage peer;
+};
+
+static void lmtp_arrive(struct net_task *task)
+{
+	struct lmtp_arrival *arrival = CONTAINER_OF(task, struct lmtp_arrival, task);
+
+	if (arrival->shard->stopping)
+		(void)close(arrival->fd);
+	else if (lmtp_session_new(&arrival->shard->lmtp, arrival->fd, &arrival->peer))
+		LOG(arrival->shard->core->server->log, LOG_ERROR, "lmtp-session-failed");
+	free(arrival);
+}
+
+static void lmtp_accepted(void *owner, int fd, const struct sockaddr_storage *peer)
+{
+	struct core *core = owner;
+	struct lmtp_arrival *arrival = calloc(1, sizeof(*arrival));
+
+	if (!arrival) {
+		(void)close(fd);
+		return;
+	}
+	arrival->fd = fd;
+	arrival->peer = *peer;
+	arrival->shard = &core->shards[core->next_lmtp_shard++ % core->shard_count];
+	arrival->task.run = lmtp_arrive;
+	net_loop_post(arrival->shard->loop, &arrival->task);
+}
+
+static int listen_lmtp(struct core *core)
+{
+	const struct server *server = core->server;
+	int error = 0;
+
+	for (size_t i = 0; i < server->listening_count && !error; i++) {
+		if (server->listening[i].kind != LISTEN_LMTP)
+			continue;
+		error = net_listener_new(
+			core->front, server->listening[i].fd, lmtp_accepted, core, &core->lmtp[core->lmtp_count]);
+		if (!error)
+			core->lmtp_count++;
+	}
+	return error;
+}
+
+/* ---- Start and end ---- */
+
+static int make_loops(struct core *core)
+{
+	uint64_t wanted = core->server->config.shards;
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	int error;
+
+	core->shard_count = (unsigned)MIN(wanted ? wanted : (uint64_t)MAX(processors, 1), (uint64_t)STORE_SHARDS_MAX);
+	core->shards = calloc(core->shard_count, sizeof(*core->shards));
+	core->loops = calloc(core->shard_count, sizeof(struct net_loop *));
+	if (!core->shards || !core->loops)
+		return -ENOMEM;
+	error = net_loop_new(&core->front);
+	for (unsigned i = 0; i < core->shard_count && !error; i++) {
+		core->shards[i].core = core;
+		core->shards[i].index = i;
+		error = net_loop_new(&core->shards[i].loop);
+		core->loops[i] = core->shards[i].loop;
+	}
+	return error;
+}
+
+/* Everything the walls would keep out afterwards: converters, the data directory itself. Then the walls, before the first thread. */
+static int enclose(struct core *core)
+{
+	const struct server *server = core->server;
+	const char *data = arena_text(server->arena, server->config.data_dir);
+	int error;
+
+	if (!data)
+		return -ENOMEM;
+	if (mkdir(data, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	(void)mail_charsets_preload();
+	error = gate_sandbox_core(data);
+	if (error == -EOPNOTSUPP && !server->config.require_sandbox) {
+		LOG(server->log, LOG_WARN, "sandbox-incomplete",
+			{"detail", SLICE("this kernel has no Landlock or seccomp")});
+		error = 0;
+	}
+	return error;
+}
+
+static void admin_request(void *context, enum admin_request request)
+{
+	tell_supervisor(context, request == ADMIN_STOP ? CONTROL_STOP : CONTROL_RELOAD);
+}
+
+static int core_start(struct core *core, const char **ret_step)
+{
+	int error;
+
+	*ret_step = "sandbox";
+	error = enclose(core);
+	if (error)
+		return error;
+	*ret_step = "loops";
+	error = make_loops(core);
+	if (error)
+		return error;
+	*ret_step = "data directory";
+	error = open_store(core);
+	if (error)
+		return error;
+	*ret_step = "logins";
+	error = worker_pool_new(MAX(2, core->shard_count), &core->workers);
+	if (!error)
+		error = core_logins_new(core, &core->logins);
+	if (!error)
+		error = core_shards_start(core);
+	if (error)
+		return error;
+	*ret_step = "listeners";
+	error = listen_lmtp(core);
+	if (!error)
+		error = core_admin_start(core);
+	if (!error)
+		error = net_watch_new(core->front, core->control_fd, control_ready, core, &core->control);
+	if (!error)
+		error = net_watch_for(core->control, POLLIN);
+	return error;
+}
+
+static void core_end(struct core *core)
+{
+	bool clean = core_shards_join(core);
+
+	worker_pool_free(&core->workers);
+	if (!clean) {
+		/* Sessions that did not end in time still hold their accounts: leave all as it is; what was acknowledged is durable. */
+		LOG(core->server->log, LOG_WARN, "sessions-left");
+		_exit(0);
+	}
+	core_admin_stop(core);
+	store_close(&core->store);
+	LOG(core->server->log, LOG_INFO, "store-closed");
+}
+
+int core_run(struct server *server, int control_fd)
+{
+	struct core *core = calloc(1, sizeof(*core));
+	const char *step = "memory";
+	int error;
+
+	if (!core)
+		return 1;
+	core->server = server;
+	core->control_fd = control_fd;
+	(void)prctl_name("penfold-core");
+	for (size_t i = 0; i < server->listening_count; i++)
+		if (server->listening[i].kind != LISTEN_LMTP)
+			(void)close(server->listening[i].fd);
+	error = core_start(core, &step);
+	if (error) {
+		LOG(server->log, LOG_ERROR, "core-start-failed", {"step", slice_of(step)},
+			{"error", slice_of(strerror(-error))}, {"data_dir", server->config.data_dir});
+		return 1;
+	}
+	tell_supervisor(core, CONTROL_READY);
+	net_loop_run(core->front);
+	core_end(core);
+	return 0;
+}

@@ -1,0 +1,40 @@
+/* penfold: one program, its commands. */
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "server/server.h"
+
+static int usage(FILE *to, int status)
+{
+	(void)fprintf(to, "penfold " PENFOLD_VERSION ": a mail access server (IMAP, POP3, LMTP)\n"
+			  "\n"
+			  "  penfold serve -c FILE                      serve mail as FILE says (penfold.conf(5))\n"
+			  "  penfold demo --dir DIR [--users N] [--password P] [--base-port B]\n"
+			  "                                             a throw-away server on loopback\n"
+			  "  penfold domain  add|list|delete ...        the domains served here\n"
+			  "  penfold account add|list|info|set|passwd|delete ...\n"
+			  "  penfold alias   add|list|delete ...\n"
+			  "  penfold status | reload | stop             ask the running server\n"
+			  "  penfold check [--rebuild-index] [--salvage]  verify a data directory that is not in use\n"
+			  "\n"
+			  "Each says more with --help. Manual: penfold(1), penfold.conf(5).\n");
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct slice command = slice_of(argc > 1 ? argv[1] : "");
+
+	if (slice_equal(command, SLICE("serve")))
+		return serve_main(argc - 1, argv + 1);
+	if (slice_equal(command, SLICE("demo")))
+		return demo_main(argc - 1, argv + 1);
+	if (slice_equal(command, SLICE("--version")))
+		return printf("penfold " PENFOLD_VERSION "\n") < 0;
+	if (command.len == 0 || slice_equal(command, SLICE("--help")) || slice_equal(command, SLICE("help")))
+		return usage(command.len ? stdout : stderr, command.len ? 0 : 2);
+	if (admin_cli_knows(command))
+		return command_main(argc - 1, argv + 1);
+	(void)fprintf(stderr, "penfold: there is no command '%s'\n\n", argv[1]);
+	return usage(stderr, 2);
+}
