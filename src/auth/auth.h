@@ -26,7 +26,9 @@ enum {
  *   {SCRAM-SHA-256}iterations,salt,StoredKey,ServerKey   (base64; RFC 5803's fields)
  *   {SCRAM-SHA-1}...
  *   {SHA512-CRYPT}$6$...  {SHA256-CRYPT}  {BLF-CRYPT}  {MD5-CRYPT}  {YESCRYPT}  {CRYPT}   brought from elsewhere
- * A text that begins with `$` is taken for crypt(3)'s own form.
+ *   {GOST-YESCRYPT}  {SCRYPT}  {DES-CRYPT}
+ * A text that begins with `$` is taken for crypt(3)'s own form, or argon2's. Each item says what checking it costs; items that
+ * would cost more than some seconds or 256 MiB are not sound and never checked. The best item is the one that counts.
  */
 struct auth_cost {
 	unsigned argon2_passes;     /* 2 */
@@ -39,7 +41,10 @@ extern const struct auth_cost auth_cost_default, auth_cost_fast; /* fast: for de
 MUST_CHECK int auth_secret_make(struct slice password, const struct auth_cost *cost, struct buffer *out);
 /* Is this text (given by an admin, brought from elsewhere) a secret that can be checked? 0 or -EINVAL. */
 MUST_CHECK int auth_secret_validate(struct slice secret);
-/* 0: right; -EACCES: wrong; -EBADMSG: no item that can be checked. Takes the same time for an empty secret as for a real one. */
+/*
+ * 0: right; -EACCES: wrong; -EBADMSG: no item that can be checked; -ENOMEM: could not be checked now. Takes the same time for an
+ * empty secret as for a real one of ours; for a hash brought from elsewhere its own time longer.
+ */
 MUST_CHECK int auth_secret_verify(struct slice secret, struct slice password, const struct auth_cost *cost);
 
 /* ---- Remembering what was verified ----
@@ -75,6 +80,11 @@ struct auth_settings {
 	struct auth_cache *cache; /* or NULL */
 	struct auth_cost cost;
 	struct slice hostname;
+	/*
+	 * Secret bytes that invent the SCRAM salts which unknown users are shown; best kept with the data, so that they
+	 * stay the same from start to start. Empty: a secret of this process.
+	 */
+	struct slice fake_salt_key;
 };
 struct auth_connection {
 	bool confidential;         /* TLS, or loopback: plaintext mechanisms allowed */
@@ -102,8 +112,9 @@ struct slice auth_exchange_user(
 
 /* ---- Slowing down guesses ----
  * Failures are counted per account name and per network (IPv4 /24, IPv6 /64) and fade with time. The delay grows with the
- * failures of the network, and with those of the account unless this network has logged in to this account before: so the
- * owner at home is not locked out by a stranger. Loopback is exempt when told so. Bounded memory. */
+ * failures of the network, or with those of the account if more, unless this network has logged in to this account before: so the
+ * owner at home is not locked out by a stranger: there only failures on this account from this network count. Loopback (and
+ * "unix") is exempt when told so. Bounded memory. */
 struct auth_throttle;
 struct auth_throttle_settings {
 	bool exempt_loopback;
