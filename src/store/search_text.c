@@ -1,0 +1,95 @@
+#include "store/search_internal.h"
+
+bool search_text_has(struct slice haystack, struct slice needle)
+{
+	if (needle.len == 0)
+		return true;
+	return haystack.len >= needle.len && memmem(haystack.at, haystack.len, needle.at, needle.len);
+}
+
+void search_message_done(struct search *search)
+{
+	search_scan_stop(search);
+	body_reader_free(&search->reader);
+	search->described = search->unpacked = search->unreadable = false;
+}
+
+bool search_describe(struct search *search)
+{
+	struct email email;
+
+	if (search->described)
+		return !search->unreadable;
+	search->described = true;
+	search->unreadable = email_find(search->mailbox->account, search->entry.email, &email) ||
+			     mail_unpack_brief(email.packed, &search->brief);
+	if (!search->unreadable)
+		search->thread = email.thread;
+	return !search->unreadable;
+}
+
+/* The copy lives on when the loop turns, which the store's own slice does not. */
+bool search_unpack(struct search *search)
+{
+	struct email email;
+	struct slice packed;
+
+	if (search->unpacked)
+		return true;
+	if (search->unreadable || email_find(search->mailbox->account, search->entry.email, &email))
+		return false;
+	arena_reset(search->parts);
+	search->unpacked = !arena_copy(search->parts, email.packed, &packed) &&
+			   !mail_unpack(packed, search->parts, &search->message) && search->message.part_count;
+	search->unreadable = !search->unpacked;
+	return search->unpacked;
+}
+
+bool search_open_reader(struct search *search)
+{
+	if (!search->reader && body_reader_new(search->mailbox->account, search->entry.email, &search->reader))
+		search->unreadable = true;
+	return search->reader != NULL;
+}
+
+struct slice search_read_header(struct search *search, const struct mail_part *part)
+{
+	uint64_t bytes = MIN(part->header_bytes, (uint64_t)SEARCH_HEADER_BYTES_MAX);
+
+	buffer_reset(&search->header);
+	if (search_open_reader(search) && body_reader_read(search->reader, part->header_at, bytes, &search->header))
+		buffer_reset(&search->header);
+	return buffer_slice(&search->header);
+}
+
+static bool field_has(struct search *search, struct slice value, struct slice needle)
+{
+	buffer_reset(&search->text);
+	buffer_reset(&search->folded);
+	mail_header_text(value, &search->text);
+	mail_text_fold(buffer_slice(&search->text), &search->folded);
+	return search_text_has(buffer_slice(&search->folded), needle);
+}
+
+static enum search_verdict header_has(struct search *search, struct slice header, const struct search_node *node)
+{
+	struct mail_field field;
+
+	while (mail_field_next(&header, &field))
+		if (slice_equal_nocase(field.name, node->name) && field_has(search, field.value, node->text))
+			return VERDICT_YES;
+	return VERDICT_NO;
+}
+
+enum search_verdict search_leaf_header(struct search *search, const struct search_node *node, enum search_stage stage)
+{
+	if (!search_describe(search))
+		return VERDICT_NO;
+	if (node->stage == STAGE_DESCRIPTION && mail_common_is_complete(&search->brief))
+		return header_has(search, search->brief.common, node);
+	if (stage < STAGE_HEADER)
+		return VERDICT_OPEN;
+	if (!search_unpack(search))
+		return VERDICT_NO;
+	return header_has(search, search_read_header(search, &search->message.parts[0]), node);
+}
