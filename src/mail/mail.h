@@ -82,8 +82,9 @@ struct mail_message {
 	const struct slice *references; /* ids of References, else In-Reply-To; oldest first */
 	uint32_t reference_count;
 	bool has_date;
-	int64_t date;      /* Date field, seconds since 1970 UTC */
-	int16_t date_zone; /* its zone, minutes east */
+	int64_t date;         /* Date field, seconds since 1970 UTC */
+	int16_t date_zone;    /* its zone, minutes east */
+	bool common_complete; /* `common` holds every such field: see mail_common_is_complete() */
 	bool has_attachment;
 	bool has_nul; /* a NUL byte somewhere: may not go out in a plain literal unasked (RFC 9051 §4.3) */
 	bool has_8bit;
