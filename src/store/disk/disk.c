@@ -1,0 +1,256 @@
+#include "store/disk/internal.h"
+
+void disk_notice(struct disk *disk, const char *event, const char *format, ...)
+{
+	const struct durability_events *events = &disk->settings.events;
+	struct buffer detail = BUFFER_INIT(1024);
+	va_list args;
+
+	if (!events->notice)
+		return;
+	va_start(args, format);
+	buffer_vprintf(&detail, format, args);
+	va_end(args);
+	events->notice(events->context, event, buffer_slice(&detail));
+	buffer_free(&detail);
+}
+
+void disk_fail(struct disk *disk, int error, const char *what)
+{
+	if (atomic_exchange(&disk->failed, true))
+		return;
+	pthread_mutex_lock(&disk->lock);
+	pthread_cond_broadcast(&disk->room);
+	pthread_cond_broadcast(&disk->spare);
+	pthread_mutex_unlock(&disk->lock);
+	writer_wake_all(disk);
+	disk->settings.events.failed(disk->settings.events.context, error, what);
+}
+
+int disk_start(struct disk *disk)
+{
+	int error = -pthread_create(&disk->writer, NULL, writer_run, disk);
+
+	if (error)
+		return error;
+	error = -pthread_create(&disk->keeper, NULL, keeper_run, disk);
+	if (error) {
+		pthread_mutex_lock(&disk->lock);
+		disk->stopping = true;
+		pthread_cond_signal(&disk->work);
+		pthread_mutex_unlock(&disk->lock);
+		(void)pthread_join(disk->writer, NULL);
+		return error;
+	}
+	disk->threads = true;
+	return 0;
+}
+
+/* Everything accepted is durable, or never will be. */
+static void stop(struct disk *disk)
+{
+	pthread_mutex_lock(&disk->lock);
+	disk->stopping = true;
+	pthread_cond_broadcast(&disk->work);
+	pthread_cond_broadcast(&disk->keep);
+	pthread_cond_broadcast(&disk->room);
+	pthread_cond_broadcast(&disk->spare);
+	pthread_mutex_unlock(&disk->lock);
+	(void)pthread_join(disk->writer, NULL);
+	(void)pthread_join(disk->keeper, NULL);
+}
+
+/* A clean end leaves nothing for the next start to find out, and no doubt about what was durable. */
+static void seal_rest(struct disk *disk)
+{
+	struct segment *segment;
+	int error = 0;
+
+	while (!error && (segment = segment_list_take(&disk->unsealed)))
+		error = segment_seal(disk, segment);
+	if (!error && disk->current && disk->current->used)
+		error = segment_finish(disk, disk->current);
+	if (error)
+		disk_fail(disk, error, "seal");
+}
+
+static void free_list(struct disk *disk, struct segment_list *list)
+{
+	struct segment *segment;
+
+	while ((segment = segment_list_take(list)))
+		segment_free(disk, &segment);
+}
+
+static void disk_free(struct disk *disk)
+{
+	for (size_t i = 0; i < disk->table.count; i++)
+		segment_free(disk, &disk->table.at[i]);
+	free(disk->table.at);
+	free_list(disk, &disk->ready);
+	free_list(disk, &disk->damaged);
+	free_list(disk, &disk->cut);
+	free_list(disk, &disk->dropped);
+	free(disk->batches[0].staging);
+	free(disk->batches[1].staging);
+	pthread_cond_destroy(&disk->work);
+	pthread_cond_destroy(&disk->room);
+	pthread_cond_destroy(&disk->spare);
+	pthread_cond_destroy(&disk->keep);
+	pthread_mutex_destroy(&disk->lock);
+	pthread_mutex_destroy(&disk->table.lock);
+	free(disk->dir);
+	free(disk);
+}
+
+static void disk_close(struct durability **d)
+{
+	struct disk *disk;
+
+	if (!*d)
+		return;
+	disk = disk_of(*d);
+	*d = NULL;
+	if (disk->threads) {
+		stop(disk);
+		if (!atomic_load(&disk->failed))
+			seal_rest(disk);
+	}
+	disk_free(disk);
+}
+
+static uint64_t disk_durable_seq(struct durability *d)
+{
+	return atomic_load(&disk_of(d)->durable_seq);
+}
+
+static uint64_t disk_last_seq(struct durability *d)
+{
+	struct disk *disk = disk_of(d);
+	uint64_t seq;
+
+	pthread_mutex_lock(&disk->lock);
+	seq = disk->last_seq;
+	pthread_mutex_unlock(&disk->lock);
+	return seq;
+}
+
+static void disk_figures(struct durability *d, uint64_t *ret_records, uint64_t *ret_bytes, uint64_t *ret_syncs)
+{
+	struct disk *disk = disk_of(d);
+
+	pthread_mutex_lock(&disk->lock);
+	*ret_records = disk->records;
+	*ret_bytes = disk->bytes;
+	*ret_syncs = disk->syncs;
+	pthread_mutex_unlock(&disk->lock);
+}
+
+static const struct durability_ops disk_ops = {
+	.close = disk_close,
+	.replay = disk_replay,
+	.append = disk_append,
+	.durable_seq = disk_durable_seq,
+	.last_seq = disk_last_seq,
+	.wait = disk_wait,
+	.read = disk_read,
+	.pin = disk_pin,
+	.unpin = disk_unpin,
+	.segments = disk_segments,
+	.segment_read = disk_segment_read,
+	.segment_drop = disk_segment_drop,
+	.figures = disk_figures,
+};
+
+struct disk_settings disk_settings_default(void)
+{
+	return (struct disk_settings){
+		.segment_bytes = 67108864,
+		.staging_bytes_max = 33554432,
+		.spares = 2,
+		.files = &file_system_real,
+		.clock = clock_system(),
+	};
+}
+
+static int are_valid(const struct disk_settings *settings)
+{
+	if (settings->dir.len == 0 || settings->spares == 0 || settings->staging_bytes_max < 65536 ||
+		settings->segment_bytes < 1048576 || settings->segment_bytes > 2147483648u ||
+		settings->segment_bytes % SEGMENT_HEADER_BYTES)
+		return -EINVAL;
+	return settings->dir.len > DISK_PATH_MAX - DISK_NAME_ROOM ? -ENAMETOOLONG : 0;
+}
+
+/* The clock of `keep` is the one that the keeper waits by. */
+static void make_locks(struct disk *disk)
+{
+	pthread_condattr_t monotonic;
+
+	CHECK(pthread_condattr_init(&monotonic) == 0);
+	CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+	CHECK(pthread_mutex_init(&disk->lock, NULL) == 0);
+	CHECK(pthread_mutex_init(&disk->table.lock, NULL) == 0);
+	CHECK(pthread_cond_init(&disk->work, NULL) == 0);
+	CHECK(pthread_cond_init(&disk->room, NULL) == 0);
+	CHECK(pthread_cond_init(&disk->spare, NULL) == 0);
+	CHECK(pthread_cond_init(&disk->keep, &monotonic) == 0);
+	pthread_condattr_destroy(&monotonic);
+}
+
+/* The directory's own name has to be durable too. */
+static int make_dir(struct disk *disk)
+{
+	const struct file_system *files = disk->files;
+	struct slice parent = slice_of(disk->dir);
+	size_t slash;
+	char path[DISK_PATH_MAX];
+	int error = files->make_dir(files->context, disk->dir);
+
+	if (error)
+		return error;
+	while (parent.len > 1 && parent.at[parent.len - 1] == '/')
+		parent.len--;
+	slash = slice_find_last_byte(parent, '/');
+	if (slash == SIZE_MAX)
+		parent = SLICE(".");
+	else
+		parent = slice_first(parent, MAX(slash, 1));
+	memcpy(path, parent.at, parent.len);
+	path[parent.len] = '\0';
+	return files->sync_dir(files->context, path);
+}
+
+int disk_open(const struct disk_settings *settings, struct durability **ret_durability)
+{
+	struct disk *disk;
+	int error = are_valid(settings);
+
+	if (error)
+		return error;
+	disk = calloc(1, sizeof(*disk));
+	if (!disk)
+		return -ENOMEM;
+	make_locks(disk);
+	disk->base.ops = &disk_ops;
+	disk->settings = *settings;
+	disk->files = settings->files;
+	disk->next_id = 1;
+	disk->dir = strndup(settings->dir.at, settings->dir.len);
+	for (unsigned i = 0; i < 2; i++) {
+		disk->batches[i].room = (size_t)settings->staging_bytes_max / 2;
+		disk->batches[i].staging = malloc(disk->batches[i].room);
+	}
+	error = disk->dir && disk->batches[0].staging && disk->batches[1].staging ? 0 : -ENOMEM;
+	if (!error)
+		error = make_dir(disk);
+	if (!error)
+		error = recover_list(disk);
+	if (error) {
+		disk_free(disk);
+		return error;
+	}
+	disk->settings.dir = slice_of(disk->dir);
+	*ret_durability = &disk->base;
+	return 0;
+}

@@ -1,0 +1,169 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/disk/file.h"
+
+static int real_open(void *context, const char *path, enum file_mode mode, int *ret_file)
+{
+	int flags = mode == FILE_READ ? O_RDONLY : O_RDWR | O_CREAT;
+	int file = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	(void)context;
+	if (file < 0)
+		return -errno;
+	*ret_file = file;
+	return 0;
+}
+
+static int real_close(void *context, int file)
+{
+	(void)context;
+	return close(file) < 0 ? -errno : 0;
+}
+
+static int real_read(void *context, int file, uint64_t at, char *to, size_t bytes, size_t *ret_bytes)
+{
+	size_t have = 0;
+
+	(void)context;
+	while (have < bytes) {
+		ssize_t n = pread(file, to + have, bytes - have, (off_t)(at + have));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	*ret_bytes = have;
+	return 0;
+}
+
+static int real_write(void *context, int file, uint64_t at, struct slice bytes)
+{
+	(void)context;
+	while (bytes.len) {
+		ssize_t n = pwrite(file, bytes.at, bytes.len, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		at += (uint64_t)n;
+		bytes = slice_from(bytes, (size_t)n);
+	}
+	return 0;
+}
+
+static int real_sync(void *context, int file)
+{
+	(void)context;
+	return fdatasync(file) < 0 ? -errno : 0;
+}
+
+static int real_allocate(void *context, int file, uint64_t bytes)
+{
+	(void)context;
+	if (fallocate(file, 0, 0, (off_t)bytes) == 0)
+		return 0;
+	if (errno != EOPNOTSUPP && errno != EINTR)
+		return -errno;
+	return -posix_fallocate(file, 0, (off_t)bytes);
+}
+
+static int real_size(void *context, int file, uint64_t *ret_bytes)
+{
+	struct stat st;
+
+	(void)context;
+	if (fstat(file, &st) < 0)
+		return -errno;
+	*ret_bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int real_truncate(void *context, int file, uint64_t bytes)
+{
+	(void)context;
+	return ftruncate(file, (off_t)bytes) < 0 ? -errno : 0;
+}
+
+static int real_rename(void *context, const char *from, const char *to)
+{
+	(void)context;
+	return rename(from, to) < 0 ? -errno : 0;
+}
+
+static int real_unlink(void *context, const char *path)
+{
+	(void)context;
+	return unlink(path) < 0 ? -errno : 0;
+}
+
+static int real_make_dir(void *context, const char *path)
+{
+	(void)context;
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int real_sync_dir(void *context, const char *path)
+{
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error = 0;
+
+	(void)context;
+	if (dir < 0)
+		return -errno;
+	if (fsync(dir) < 0)
+		error = -errno;
+	(void)close(dir);
+	return error;
+}
+
+static int real_list(void *context, const char *path, int (*each)(void *arg, const char *name), void *arg)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int error = 0;
+
+	(void)context;
+	if (!dir)
+		return -errno;
+	for (;;) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			error = -errno;
+			break;
+		}
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		error = each(arg, entry->d_name);
+		if (error)
+			break;
+	}
+	(void)closedir(dir);
+	return error;
+}
+
+const struct file_system file_system_real = {
+	.open = real_open,
+	.close = real_close,
+	.read = real_read,
+	.write = real_write,
+	.sync = real_sync,
+	.allocate = real_allocate,
+	.size = real_size,
+	.truncate = real_truncate,
+	.rename = real_rename,
+	.unlink = real_unlink,
+	.make_dir = real_make_dir,
+	.sync_dir = real_sync_dir,
+	.list = real_list,
+};

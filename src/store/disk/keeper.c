@@ -1,0 +1,259 @@
+#include <time.h>
+
+#include "store/disk/internal.h"
+
+/* ---- Sealing ---- */
+
+int segment_seal(struct disk *disk, struct segment *segment)
+{
+	const struct file_system *files = disk->files;
+	struct segment_seal seal = {segment->last_seq, segment->used};
+	char sector[SEGMENT_SECTOR_BYTES];
+	struct slice bytes = {sector, sizeof(sector)};
+	int error;
+
+	segment_seal_put(sector, segment->header.seed, &seal);
+	error = files->write(files->context, segment->file, SEGMENT_SEAL_AT, bytes);
+	if (!error)
+		error = files->write(files->context, segment->file, SEGMENT_SEAL_AT + SEGMENT_COPY_AT, bytes);
+	if (!error)
+		error = files->sync(files->context, segment->file);
+	if (error)
+		return error;
+	pthread_mutex_lock(&disk->table.lock);
+	segment->sealed = true;
+	pthread_mutex_unlock(&disk->table.lock);
+	return 0;
+}
+
+int segment_finish(struct disk *disk, struct segment *segment)
+{
+	const struct file_system *files = disk->files;
+	int error = segment_seal(disk, segment);
+
+	/* A file that is nearly full stays as it is: only whole ones can be recycled. */
+	if (error || segment->used + disk->settings.segment_bytes / 4 > segment->file_bytes)
+		return error;
+	error = files->truncate(files->context, segment->file, segment->used);
+	if (!error)
+		error = files->sync(files->context, segment->file);
+	if (!error)
+		segment->file_bytes = segment->used;
+	return error;
+}
+
+/* ---- Making segments ahead ---- */
+
+static bool is_urgent(struct disk *disk)
+{
+	bool urgent;
+
+	pthread_mutex_lock(&disk->lock);
+	urgent = disk->stopping || (disk->spare_waiters && !disk->ready.first);
+	pthread_mutex_unlock(&disk->lock);
+	return urgent;
+}
+
+/*
+ * Overwriting written blocks syncs about twice as fast as writing allocated ones for the first time, so they are written once ahead; in
+ * pieces that are synced one by one, not to hold up the log's own syncs for long. When somebody waits, the rest stays allocated only.
+ */
+static int write_zeros(struct disk *disk, const struct segment *segment)
+{
+	const struct file_system *files = disk->files;
+	size_t piece = MIN((uint64_t)DISK_PIECE_BYTES, disk->settings.segment_bytes);
+	char *zeros = calloc(1, piece);
+	int error = 0;
+
+	if (!zeros)
+		return -ENOMEM;
+	for (uint64_t at = 0; at < disk->settings.segment_bytes && !error && !is_urgent(disk); at += piece) {
+		struct slice bytes = {zeros, (size_t)MIN(piece, disk->settings.segment_bytes - at)};
+
+		error = files->write(files->context, segment->file, at, bytes);
+		if (!error)
+			error = files->sync(files->context, segment->file);
+	}
+	free(zeros);
+	return error;
+}
+
+static int make_file(struct disk *disk, struct segment *segment)
+{
+	const struct file_system *files = disk->files;
+	char path[DISK_PATH_MAX];
+	int error;
+
+	segment_path(disk, segment, path);
+	error = files->open(files->context, path, FILE_WRITE, &segment->file);
+	if (error) {
+		segment->file = -1;
+		return error;
+	}
+	error = files->allocate(files->context, segment->file, disk->settings.segment_bytes);
+	if (!error)
+		error = write_zeros(disk, segment);
+	if (!error)
+		error = files->sync(files->context, segment->file);
+	if (!error)
+		error = files->sync_dir(files->context, disk->dir);
+	if (error)
+		(void)files->unlink(files->context, path);
+	return error;
+}
+
+/*
+ * Makes a dropped segment's file the file of `segment`. -ESTALE: it is of no use. What it holds stays in it, guarded by the new seed; but it must
+ * show that it is from an earlier use, or a later start could not tell it from a damaged one.
+ */
+static int reuse_file(struct disk *disk, const struct segment *dropped, struct segment *segment)
+{
+	const struct file_system *files = disk->files;
+	char from[DISK_PATH_MAX], to[DISK_PATH_MAX], block[SEGMENT_HEADER_BYTES];
+	struct segment_header header;
+	struct segment_seal seal;
+	uint64_t bytes = 0;
+	size_t have = 0;
+	bool sealed;
+	int error;
+
+	segment_path(disk, dropped, from);
+	segment_path(disk, segment, to);
+	error = files->open(files->context, from, FILE_WRITE, &segment->file);
+	if (error) {
+		segment->file = -1;
+		return error;
+	}
+	error = files->size(files->context, segment->file, &bytes);
+	if (!error)
+		error = files->read(files->context, segment->file, 0, block, sizeof(block), &have);
+	if (error)
+		return error;
+	if (bytes != disk->settings.segment_bytes || have != sizeof(block) ||
+		segment_header_get(block, segment->id, &header, &sealed, &seal) != SEGMENT_SPARE)
+		return -ESTALE;
+	error = files->rename(files->context, from, to);
+	if (!error)
+		error = files->sync_dir(files->context, disk->dir);
+	return error;
+}
+
+/* With disk.lock, which it lets go meanwhile. */
+static int make_spare(struct disk *disk, const struct segment *dropped)
+{
+	struct segment *segment = segment_new(disk->next_id++);
+	int error;
+
+	if (!segment)
+		return -ENOMEM;
+	segment->file_bytes = disk->settings.segment_bytes;
+	pthread_mutex_unlock(&disk->lock);
+	error = dropped ? reuse_file(disk, dropped, segment) : make_file(disk, segment);
+	if (error)
+		segment_free(disk, &segment);
+	pthread_mutex_lock(&disk->lock);
+	if (error)
+		return error;
+	segment_list_put(&disk->ready, segment);
+	disk->no_room = 0;
+	pthread_cond_broadcast(&disk->spare);
+	return 0;
+}
+
+/* ---- The keeper's thread ---- */
+
+/* Each of these does one thing if there is something to do. With disk.lock, which they let go meanwhile. */
+
+static bool seal_one(struct disk *disk)
+{
+	struct segment *segment = disk->unsealed.first;
+	int error;
+
+	if (!segment || segment->last_seq > atomic_load(&disk->durable_seq) || atomic_load(&disk->failed))
+		return false;
+	(void)segment_list_take(&disk->unsealed);
+	pthread_mutex_unlock(&disk->lock);
+	error = segment_seal(disk, segment);
+	if (error)
+		disk_fail(disk, error, "seal");
+	pthread_mutex_lock(&disk->lock);
+	return true;
+}
+
+static bool recycle_one(struct disk *disk)
+{
+	struct segment *dropped = segment_list_take(&disk->dropped);
+	char path[DISK_PATH_MAX];
+
+	if (!dropped)
+		return false;
+	if (disk->ready.count >= disk->settings.spares || make_spare(disk, dropped) != 0) {
+		pthread_mutex_unlock(&disk->lock);
+		segment_path(disk, dropped, path);
+		(void)disk->files->unlink(disk->files->context, path); /* what stays is found at the next start */
+		pthread_mutex_lock(&disk->lock);
+	}
+	pthread_mutex_unlock(&disk->lock);
+	segment_free(disk, &dropped);
+	pthread_mutex_lock(&disk->lock);
+	return true;
+}
+
+static bool make_one(struct disk *disk, struct timespec *retry)
+{
+	struct timespec now;
+	int error;
+
+	if (disk->ready.count >= disk->settings.spares)
+		return false;
+	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	if (disk->no_room &&
+		(now.tv_sec < retry->tv_sec || (now.tv_sec == retry->tv_sec && now.tv_nsec < retry->tv_nsec)))
+		return false;
+	error = make_spare(disk, NULL);
+	if (error) {
+		disk->no_room = error;
+		pthread_cond_broadcast(&disk->spare);
+		CHECK(clock_gettime(CLOCK_MONOTONIC, retry) == 0);
+		retry->tv_nsec += DISK_RETRY_MS * 1000000;
+		retry->tv_sec += retry->tv_nsec / 1000000000;
+		retry->tv_nsec %= 1000000000;
+	}
+	return true;
+}
+
+/* Tells the admin when room ran out and when it came back. */
+static void tell(struct disk *disk, bool *told)
+{
+	int error = disk->no_room;
+
+	if (*told == !!error)
+		return;
+	*told = !!error;
+	pthread_mutex_unlock(&disk->lock);
+	if (error)
+		disk_notice(disk, "journal-no-room", "no new segment: %s", strerror(-error));
+	else
+		disk_notice(disk, "journal-room-again", "segments can be made again");
+	pthread_mutex_lock(&disk->lock);
+}
+
+void *keeper_run(void *arg)
+{
+	struct disk *disk = arg;
+	struct timespec retry = {0, 0};
+	bool told = false;
+
+	pthread_mutex_lock(&disk->lock);
+	while (!disk->stopping) {
+		tell(disk, &told);
+		if (seal_one(disk) || recycle_one(disk) || make_one(disk, &retry))
+			continue;
+		if (disk->ready.count < disk->settings.spares)
+			(void)pthread_cond_timedwait(&disk->keep, &disk->lock, &retry);
+		else
+			(void)pthread_cond_wait(&disk->keep, &disk->lock);
+	}
+	pthread_mutex_unlock(&disk->lock);
+	return NULL;
+}

@@ -1,0 +1,176 @@
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "store/disk/internal.h"
+
+/* ---- Waking those who wait for a batch, and nobody else ---- */
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(struct disk *disk, _Atomic uint32_t *word)
+{
+	atomic_fetch_add(word, 1);
+	if (atomic_load(&disk->waiters))
+		(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void writer_wake_all(struct disk *disk)
+{
+	futex_wake(disk, &disk->done[0]);
+	futex_wake(disk, &disk->done[1]);
+}
+
+/*
+ * Batches become durable one after the other, so at any moment there are waiters for the one being written and for the one being
+ * filled: two words to sleep on are enough to wake exactly the right ones.
+ */
+int disk_wait(struct durability *d, uint64_t seq)
+{
+	struct disk *disk = disk_of(d);
+	_Atomic uint32_t *word;
+	uint32_t value;
+
+	atomic_fetch_add(&disk->waiters, 1);
+	while (atomic_load(&disk->durable_seq) < seq && !atomic_load(&disk->failed)) {
+		const struct batch *writing;
+
+		pthread_mutex_lock(&disk->lock);
+		writing = &disk->batches[(disk->filling - 1) & 1];
+		word = &disk->done[(writing->last && seq <= writing->last_seq ? disk->filling - 1 : disk->filling) & 1];
+		value = atomic_load(word);
+		pthread_mutex_unlock(&disk->lock);
+		if (atomic_load(&disk->durable_seq) < seq && !atomic_load(&disk->failed))
+			futex_wait(word, value);
+	}
+	atomic_fetch_sub(&disk->waiters, 1);
+	return atomic_load(&disk->durable_seq) >= seq ? 0 : -EIO;
+}
+
+/* ---- Writing ---- */
+
+/* What is durable by now is better known than when the records were appended: each run of bytes says so in its first one. */
+static void claim(struct disk *disk, struct batch *batch)
+{
+	uint64_t synced = atomic_load(&disk->durable_seq);
+
+	for (unsigned i = 0; i < batch->chunk_count; i++) {
+		struct segment *segment = batch->chunks[i].segment;
+		char *at = batch->staging + batch->chunks[i].start;
+
+		if (batch->chunks[i].at == 0) {
+			segment->header.synced_seq = synced;
+			segment_header_put(at, &segment->header);
+			at += SEGMENT_HEADER_BYTES;
+		}
+		record_header_claim(at, segment->header.seed, synced);
+	}
+}
+
+static int write_chunks(struct disk *disk, struct batch *batch)
+{
+	const struct file_system *files = disk->files;
+	int error = 0;
+
+	for (unsigned i = 0; i < batch->chunk_count && !error; i++) {
+		struct chunk *chunk = &batch->chunks[i];
+		struct slice bytes = {batch->staging + chunk->start, chunk->len};
+
+		error = files->write(files->context, chunk->segment->file, chunk->at, bytes);
+		if (!error)
+			atomic_store(&chunk->segment->written, (uint32_t)(chunk->at + chunk->len));
+	}
+	if (error) {
+		disk_fail(disk, error, "write");
+		return error;
+	}
+	for (unsigned i = 0; i < batch->chunk_count && !error; i++)
+		error = files->sync(files->context, batch->chunks[i].segment->file);
+	if (error)
+		disk_fail(disk, error, "sync");
+	return error;
+}
+
+/* Takes everything that waits; NULL: the log is being closed and nothing is left. With disk.lock. */
+static struct batch *take_batch(struct disk *disk)
+{
+	struct batch *batch = &disk->batches[disk->filling & 1];
+
+	while (!batch->last) {
+		if (disk->stopping)
+			return NULL;
+		disk->writer_idle = true;
+		pthread_cond_wait(&disk->work, &disk->lock);
+	}
+	disk->writer_idle = false;
+	disk->filling++;
+	pthread_cond_broadcast(&disk->room);
+	return batch;
+}
+
+/* An oversized buffer was for one record only. */
+static void batch_clear(struct disk *disk, struct batch *batch)
+{
+	size_t room = (size_t)disk->settings.staging_bytes_max / 2;
+
+	if (batch->room > room) {
+		char *smaller = malloc(room);
+
+		if (smaller) {
+			free(batch->staging);
+			batch->staging = smaller;
+			batch->room = room;
+		}
+	}
+	batch->len = 0;
+	batch->chunk_count = 0;
+	batch->first = batch->last = NULL;
+}
+
+/* With disk.lock; returns with it. */
+static int write_batch(struct disk *disk, struct batch *batch)
+{
+	struct record *first = batch->first;
+	uint64_t number = disk->filling - 1;
+	uint64_t seq = batch->last_seq;
+	unsigned syncs = batch->chunk_count;
+	int error;
+
+	pthread_mutex_unlock(&disk->lock);
+	while (atomic_load_explicit(&batch->copying, memory_order_acquire))
+		(void)sched_yield();
+	claim(disk, batch);
+	error = write_chunks(disk, batch);
+	pthread_mutex_lock(&disk->lock);
+	if (error)
+		return error;
+	batch_clear(disk, batch);
+	disk->syncs += syncs;
+	atomic_store(&disk->durable_seq, seq);
+	if (disk->unsealed.first)
+		pthread_cond_signal(&disk->keep);
+	pthread_mutex_unlock(&disk->lock);
+	disk->settings.events.durable(disk->settings.events.context, first, seq);
+	futex_wake(disk, &disk->done[number & 1]);
+	pthread_mutex_lock(&disk->lock);
+	return 0;
+}
+
+void *writer_run(void *arg)
+{
+	struct disk *disk = arg;
+	struct batch *batch;
+
+	pthread_mutex_lock(&disk->lock);
+	while ((batch = take_batch(disk)) && write_batch(disk, batch) == 0)
+		continue;
+	disk->writer_ended = true;
+	pthread_cond_signal(&disk->keep);
+	pthread_mutex_unlock(&disk->lock);
+	return NULL;
+}
