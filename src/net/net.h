@@ -109,6 +109,11 @@ void net_stream_finish(struct net_stream *stream);
 void net_stream_pause(struct net_stream *stream); /* no input() until resumed; the kernel's buffer fills */
 void net_stream_resume(struct net_stream *stream);
 void net_stream_again(struct net_stream *stream); /* offers the unread rest to input() again, next turn */
+/*
+ * Bytes of the peer that somebody else has read already: shown to input() next turn, before anything that still comes. Right after
+ * net_stream_new(). -ENOMEM.
+ */
+MUST_CHECK int net_stream_preload(struct net_stream *stream, struct slice bytes);
 void net_stream_set_idle_ms(struct net_stream *stream, uint64_t idle_ms);
 void net_stream_set_input_max(struct net_stream *stream, size_t input_max);
 /*

@@ -296,6 +296,18 @@ void net_stream_again(struct net_stream *stream)
 	loop_make_due(stream->loop, stream);
 }
 
+int net_stream_preload(struct net_stream *stream, struct slice bytes)
+{
+	if (bytes.len == 0)
+		return 0;
+	stream->in.max = MAX(stream->limits.input_max, bytes.len);
+	buffer_put(&stream->in, bytes);
+	if (buffer_error(&stream->in))
+		return buffer_error(&stream->in);
+	net_stream_again(stream);
+	return 0;
+}
+
 void net_stream_set_input_max(struct net_stream *stream, size_t input_max)
 {
 	stream->limits.input_max = input_max;

@@ -102,6 +102,21 @@ static void again_offers_the_rest(void **state)
 	rig_close(&rig);
 }
 
+static void preloaded_bytes_come_before_the_peers(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, NULL);
+	rig.take = take_line;
+	assert_int_equal(net_stream_preload(rig.stream, SLICE("one\ntw")), 0);
+	rig_say(&rig, "o\nthree\nfo");
+	rig_run(&rig, 10);
+	assert_seen(&rig, "one\ntwo\nthree\n");
+	assert_int_equal(rig.closed, 0);
+	rig_close(&rig);
+}
+
 static void a_full_rest_that_nobody_takes_closes(void **state)
 {
 	struct rig rig;
@@ -349,6 +364,7 @@ int main(void)
 		cmocka_unit_test(flush_sends_at_once),
 		cmocka_unit_test(what_is_not_taken_is_shown_again_with_more),
 		cmocka_unit_test(again_offers_the_rest),
+		cmocka_unit_test(preloaded_bytes_come_before_the_peers),
 		cmocka_unit_test(a_full_rest_that_nobody_takes_closes),
 		cmocka_unit_test(a_raised_limit_lets_more_in),
 		cmocka_unit_test(pause_holds_input_and_resume_brings_it),
