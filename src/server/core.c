@@ -297,7 +297,7 @@ int core_run(struct server *server, int control_fd)
 		return 1;
 	core->server = server;
 	core->control_fd = control_fd;
-	(void)prctl_name("penfold-core");
+	server_name_process("penfold-core");
 	for (size_t i = 0; i < server->listening_count; i++)
 		if (server->listening[i].kind != LISTEN_LMTP)
 			(void)close(server->listening[i].fd);

@@ -265,6 +265,7 @@ static int open_log(struct demo *demo)
 	fd = name ? open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
 	if (fd < 0)
 		return -errno;
+	demo->server.log_fd = fd;
 	return log_new(fd, LOG_INFO, &demo->server.log);
 }
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,4 +141,9 @@ int server_drop_rights(const struct server *server, struct buffer *problem)
 		return -EPERM;
 	}
 	return 0;
+}
+
+void server_name_process(const char *name)
+{
+	(void)prctl(PR_SET_NAME, name);
 }

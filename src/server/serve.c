@@ -38,6 +38,8 @@ static int prepare(struct server *server, struct buffer *problem)
 		error = default_hostname(server);
 	if (!error)
 		error = server_load_certificates(server, problem);
+	if (!error)
+		error = server_check_certificates(server, problem);
 	return error;
 }
 
@@ -56,7 +58,7 @@ static int serve(struct server *server, bool only_test)
 	if (!error && server->config.gates == 0)
 		server->config.gates = (uint64_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
 	if (!error)
-		error = log_new(STDERR_FILENO, server->config.log_level, &server->log);
+		error = log_new(server->log_fd, server->config.log_level, &server->log);
 	if (!error)
 		error = server_bind(server, &problem);
 	if (!error)
@@ -84,6 +86,7 @@ int serve_main(int argc, char **argv)
 		return 1;
 	server->config_path = "/etc/penfold/penfold.conf";
 	server->control_listener = -1;
+	server->log_fd = STDERR_FILENO;
 	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
 		if (option == 'c') {
 			server->config_path = optarg;

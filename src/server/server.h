@@ -28,6 +28,7 @@ struct server {
 	struct arena *arena;     /* of the configuration and certificates */
 	const char *config_path; /* NULL for the demo, which has no file */
 	struct log *log;
+	int log_fd; /* where it writes */
 	struct server_listening listening[CONFIG_LISTENERS_MAX];
 	size_t listening_count;
 	struct server_pem pems[CONFIG_CERTIFICATES_MAX];
@@ -41,9 +42,12 @@ struct server {
 /* ---- Preparing: each says in `problem` what is wrong, as a sentence for the admin ---- */
 
 MUST_CHECK int server_load_certificates(struct server *server, struct buffer *problem);
+MUST_CHECK int server_check_certificates(const struct server *server, struct buffer *problem);
 MUST_CHECK int server_bind(struct server *server, struct buffer *problem);
 /* As root with a `user` that exists: makes that user own the data and control directories and becomes it, for good. */
 MUST_CHECK int server_drop_rights(const struct server *server, struct buffer *problem);
+
+void server_name_process(const char *name); /* as ps(1) shows it */
 
 /* Runs until SIGTERM or SIGINT; returns the exit status. */
 int supervisor_run(struct server *server);
@@ -52,8 +56,9 @@ int supervisor_run(struct server *server);
 
 int core_run(struct server *server, int control_fd);
 int gate_child_run(struct server *server, int control_fd, int channel_fd);
-/* New certificates for a running gate. */
+/* To a running gate. */
 MUST_CHECK int gate_send_certificates(int control_fd, const struct server_pem *pems, size_t count);
+MUST_CHECK int gate_send_stop(int control_fd);
 
 /* ---- Between supervisor and children: one byte, then what belongs to it ---- */
 

@@ -251,7 +251,8 @@ static void stop(struct supervisor *s)
 	s->stop_deadline_ms = now_ms() + STOP_PATIENCE_MS;
 	notify_manager("STOPPING=1");
 	for (size_t i = 0; i < s->gate_count; i++)
-		tell(&s->gates[i], slice_make(&message, 1));
+		if (s->gates[i].pid && gate_send_stop(s->gates[i].control_fd))
+			(void)kill(s->gates[i].pid, SIGTERM);
 	tell(&s->core, slice_make(&message, 1));
 }
 
@@ -272,6 +273,8 @@ static void reload(struct supervisor *s)
 		error = config_validate(&fresh->config, &problem);
 	if (!error)
 		error = server_load_certificates(fresh, &problem);
+	if (!error)
+		error = server_check_certificates(fresh, &problem);
 	if (error) {
 		log_text(s, LOG_ERROR, "reload-refused", problem.len ? buffer_text(&problem) : strerror(-error));
 		goto out;

@@ -1,0 +1,449 @@
+/*
+ * Logins: from a gate's AUTH_START to a session. The exchanges live on the front loop; each step of one runs on a worker, because a
+ * password hash takes long; a guess too many waits on a timer first.
+ */
+#include <unistd.h>
+
+#include "server/core.h"
+#include "store/directory.h"
+
+enum {
+	CACHE_ENTRIES = 65536,
+	CACHE_KEEP_MS = 3600000,
+	LOGIN_ARENA_MAX = 65536,
+	LOGIN_BYTES_MAX = GATE_SASL_MAX + 4096,
+	MECHANISM_LISTS = 4,
+};
+
+struct login_gate {
+	struct core_logins *logins;
+	struct gate_peer *peer;
+	unsigned users; /* logins that point here */
+	bool gone;
+	struct login *first;
+};
+
+enum login_state { LOGIN_DELAYED, LOGIN_WORKING, LOGIN_WAITING /* for the client */, LOGIN_THROUGH };
+
+struct login {
+	struct core_logins *logins;
+	struct login_gate *gate;
+	struct login *next;
+	uint64_t id;
+	enum gate_protocol protocol;
+	enum login_state state;
+	bool cancelled, tls, first_step;
+	struct buffer in, out; /* of the step at work */
+	struct buffer peer, address_only, client, binding_exporter, binding_unique, mechanism, guessed;
+	struct auth_connection connection;
+	struct auth_settings settings; /* as they were when it began: a reload changes the next ones */
+	struct auth_exchange *exchange;
+	enum auth_state result;
+	bool forbidden;
+	struct net_timer *timer;
+	struct worker_job job;
+	struct net_task done;
+};
+
+struct core_logins {
+	struct core *core;
+	struct auth_settings settings;
+	struct auth_cache *cache;
+	struct auth_throttle *throttle;
+	struct buffer lists[MECHANISM_LISTS];
+};
+
+/* ---- Life of a login ---- */
+
+static void login_free(struct login *login)
+{
+	struct login_gate *gate = login->gate;
+	struct login **at = &gate->first;
+
+	while (*at != login)
+		at = &(*at)->next;
+	*at = login->next;
+	if (login->exchange)
+		auth_exchange_free(&login->exchange);
+	net_timer_free(&login->timer);
+	buffer_free(&login->in);
+	buffer_free(&login->out);
+	buffer_free(&login->peer);
+	buffer_free(&login->address_only);
+	buffer_free(&login->client);
+	buffer_free(&login->binding_exporter);
+	buffer_free(&login->binding_unique);
+	buffer_free(&login->mechanism);
+	buffer_free(&login->guessed);
+	free(login);
+	if (--gate->users == 0 && gate->gone)
+		free(gate);
+}
+
+static struct login *login_find(struct login_gate *gate, uint64_t id)
+{
+	for (struct login *login = gate->first; login; login = login->next)
+		if (login->id == id)
+			return login;
+	return NULL;
+}
+
+static void answer_failed(struct login *login, enum gate_failure failure, const char *text)
+{
+	if (!login->cancelled)
+		gate_peer_failed(login->gate->peer, login->id, failure, slice_of(text));
+	login_free(login);
+}
+
+/* ---- One step, on a worker ---- */
+
+static void step_work(struct worker_job *job)
+{
+	struct login *login = CONTAINER_OF(job, struct login, job);
+	struct core_logins *logins = login->logins;
+	int error = 0;
+
+	if (!login->exchange)
+		error = auth_exchange_new(
+			&logins->settings, &login->connection, buffer_slice(&login->mechanism), &login->exchange);
+	if (error)
+		login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
+	else
+		login->result = auth_exchange_step(login->exchange, buffer_slice(&login->in), &login->out);
+	if (login->result == AUTH_DONE) {
+		struct arena *arena = NULL;
+		struct directory_account account;
+
+		/* The directory says whether this account may do what it is about to do. */
+		error = arena_new(LOGIN_ARENA_MAX, &arena);
+		if (!error)
+			error = directory_account_by_id(
+				logins->core->store, auth_exchange_identity(login->exchange)->account, arena, &account);
+		if (error)
+			login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
+		else
+			login->forbidden =
+				account.disabled ||
+				!(account.allowed & (login->protocol == GATE_POP3 ? ALLOW_POP3 : ALLOW_IMAP));
+		arena_free(&arena);
+	}
+	net_loop_post(logins->core->front, &login->done);
+}
+
+static void step_start(struct login *login)
+{
+	login->state = LOGIN_WORKING;
+	buffer_reset(&login->out);
+	login->job.work = step_work;
+	worker_pool_add(login->logins->core->workers, &login->job);
+}
+
+/* The user whom a login tries: what SASL says, or, before the exchange has begun, what PLAIN carries. */
+static struct slice user_of(const struct login *login)
+{
+	return login->exchange ? auth_exchange_user(login->exchange) : buffer_slice(&login->guessed);
+}
+
+static void log_login(const struct login *login, enum log_level level, const char *event, const char *why)
+{
+	LOG(login->logins->core->server->log, level, event, {"account", user_of(login)},
+		{"peer", buffer_slice(&login->peer)},
+		{"proto", login->protocol == GATE_POP3 ? SLICE("pop3") : SLICE("imap")},
+		{"mechanism", buffer_slice(&login->mechanism)}, {"tls", login->tls ? SLICE("yes") : SLICE("no")},
+		{"client", buffer_slice(&login->client)}, {"why", slice_of(why)});
+}
+
+static void step_done(struct net_task *task)
+{
+	struct login *login = CONTAINER_OF(task, struct login, done);
+	struct core_logins *logins = login->logins;
+	struct slice address = buffer_slice(&login->address_only);
+
+	buffer_reset(&login->in);
+	if (login->result == AUTH_DONE && login->forbidden)
+		log_login(login, LOG_INFO, "login-refused", "not allowed");
+	else if (login->result == AUTH_FAILED)
+		log_login(login, LOG_INFO, "login-failed", "");
+	else if (login->result == AUTH_UNAVAILABLE)
+		log_login(login, LOG_ERROR, "login-unavailable", "");
+	if (login->result == AUTH_FAILED)
+		auth_throttle_failed(logins->throttle, user_of(login), address);
+	else if (login->result == AUTH_DONE)
+		auth_throttle_succeeded(logins->throttle, user_of(login), address);
+	if (login->cancelled) {
+		login_free(login);
+	} else if (login->result == AUTH_CONTINUE) {
+		login->state = LOGIN_WAITING;
+		gate_peer_challenge(login->gate->peer, login->id, buffer_slice(&login->out));
+	} else if (login->result == AUTH_UNAVAILABLE) {
+		answer_failed(login, GATE_UNAVAILABLE, "");
+	} else if (login->result == AUTH_FAILED) {
+		answer_failed(login, GATE_WRONG, "");
+	} else if (login->forbidden) {
+		answer_failed(login, GATE_FORBIDDEN, "");
+	} else {
+		login->state = LOGIN_THROUGH;
+		if (gate_peer_ok(login->gate->peer, login->id, buffer_slice(&login->out)))
+			login_free(login);
+	}
+}
+
+/* ---- What a gate says ---- */
+
+static void delay_over(void *owner)
+{
+	step_start(owner);
+}
+
+/* authzid NUL authcid NUL password (RFC 4616 §2): the middle, for the throttle to know whom this is about. */
+static void guess_user(struct login *login, struct slice initial)
+{
+	if (!slice_equal_nocase(buffer_slice(&login->mechanism), SLICE("PLAIN")))
+		return;
+	(void)slice_split(&initial, '\0');
+	buffer_put(&login->guessed, slice_first(slice_split(&initial, '\0'), AUTH_USER_MAX));
+}
+
+static void keep_start(struct login *login, const struct gate_auth_start *start)
+{
+	struct slice host = start->peer;
+	size_t colon = slice_find_last_byte(host, ':');
+
+	login->id = start->id;
+	login->protocol = start->protocol;
+	login->tls = start->tls;
+	buffer_put(&login->in, start->initial);
+	buffer_put(&login->peer, start->peer);
+	/* Without its port and brackets: the throttle counts addresses. */
+	if (colon != SIZE_MAX)
+		host = slice_first(host, colon);
+	if (host.len >= 2 && host.at[0] == '[')
+		host = slice_first(slice_from(host, 1), host.len - 2);
+	buffer_put(&login->address_only, host);
+	buffer_put(&login->client, start->client);
+	buffer_put(&login->mechanism, start->mechanism);
+	buffer_put(&login->binding_exporter, start->tls_exporter);
+	buffer_put(&login->binding_unique, start->tls_unique);
+	guess_user(login, start->initial);
+	login->connection = (struct auth_connection){.confidential = start->confidential,
+		.tls_exporter = buffer_slice(&login->binding_exporter),
+		.tls_unique = buffer_slice(&login->binding_unique)};
+}
+
+static struct login *login_new(struct login_gate *gate)
+{
+	struct login *login = calloc(1, sizeof(*login));
+	struct buffer empty = BUFFER_INIT(LOGIN_BYTES_MAX);
+
+	if (!login)
+		return NULL;
+	login->logins = gate->logins;
+	login->gate = gate;
+	login->in = login->out = login->peer = login->address_only = login->client = empty;
+	login->binding_exporter = login->binding_unique = login->mechanism = login->guessed = empty;
+	login->settings = gate->logins->settings;
+	login->done.run = step_done;
+	login->next = gate->first;
+	gate->first = login;
+	gate->users++;
+	return login;
+}
+
+static void on_start(void *owner, const struct gate_auth_start *start)
+{
+	struct login_gate *gate = owner;
+	struct core_logins *logins = gate->logins;
+	struct login *login = login_new(gate);
+	uint64_t delay_ms;
+
+	if (!login) {
+		gate_peer_failed(gate->peer, start->id, GATE_UNAVAILABLE, SLICE(""));
+		return;
+	}
+	keep_start(login, start);
+	delay_ms = auth_throttle_delay_ms(
+		logins->throttle, buffer_slice(&login->guessed), buffer_slice(&login->address_only));
+	if (delay_ms == 0) {
+		step_start(login);
+		return;
+	}
+	login->state = LOGIN_DELAYED;
+	if (net_timer_new(logins->core->front, delay_over, login, &login->timer)) {
+		answer_failed(login, GATE_UNAVAILABLE, "");
+		return;
+	}
+	net_timer_start(login->timer, delay_ms);
+}
+
+static void on_step(void *owner, uint64_t id, struct slice response)
+{
+	struct login *login = login_find(owner, id);
+
+	if (!login || login->state != LOGIN_WAITING)
+		return;
+	buffer_put(&login->in, response);
+	step_start(login);
+}
+
+static void on_cancel(void *owner, uint64_t id)
+{
+	struct login *login = login_find(owner, id);
+
+	if (!login)
+		return;
+	/* A worker has it: it is freed when it comes back. */
+	if (login->state == LOGIN_WORKING)
+		login->cancelled = true;
+	else
+		login_free(login);
+}
+
+static void on_handover(void *owner, const struct gate_handover *from)
+{
+	struct login *login = login_find(owner, from->id);
+	const struct auth_identity *identity =
+		login && login->state == LOGIN_THROUGH ? auth_exchange_identity(login->exchange) : NULL;
+	struct core_handover handover;
+
+	if (!identity) {
+		(void)close(from->fd);
+		return;
+	}
+	handover = (struct core_handover){.protocol = login->protocol,
+		.account_id = identity->account,
+		.address = identity->address,
+		.peer = buffer_slice(&login->peer),
+		.device = identity->device.len ? identity->device : buffer_slice(&login->client),
+		.tag = from->tag,
+		.pipelined = from->pipelined,
+		.tls = login->tls,
+		.utf8 = from->utf8,
+		.fd = from->fd};
+	log_login(login, LOG_INFO, "login", "");
+	core_handover(login->logins->core, &handover);
+	login_free(login);
+}
+
+static void on_closed(void *owner, const char *why)
+{
+	struct login_gate *gate = owner;
+	struct login *next;
+
+	if (why)
+		LOG(gate->logins->core->server->log, LOG_ERROR, "gate-broke-rules", {"why", slice_of(why)});
+	gate_peer_free(&gate->peer);
+	gate->gone = true;
+	gate->users++;
+	for (struct login *login = gate->first; login; login = next) {
+		next = login->next;
+		if (login->state == LOGIN_WORKING)
+			login->cancelled = true;
+		else
+			login_free(login);
+	}
+	if (--gate->users == 0)
+		free(gate);
+}
+
+static const struct gate_peer_events peer_events = {on_start, on_step, on_cancel, on_handover, on_closed};
+
+int core_logins_add_gate(struct core_logins *logins, int channel_fd)
+{
+	const struct gate_mechanisms mechanisms = {.open = buffer_slice(&logins->lists[0]),
+		.loopback = buffer_slice(&logins->lists[1]),
+		.tls_exporter = buffer_slice(&logins->lists[2]),
+		.tls_unique = buffer_slice(&logins->lists[3])};
+	struct login_gate *gate = calloc(1, sizeof(*gate));
+	int error = gate ? 0 : -ENOMEM;
+
+	if (!error) {
+		gate->logins = logins;
+		error = gate_peer_new(logins->core->front, channel_fd, &mechanisms, &peer_events, gate, &gate->peer);
+	}
+	if (error) {
+		(void)close(channel_fd);
+		free(gate);
+	}
+	return error;
+}
+
+/* ---- Who is it: the directory, for auth ---- */
+
+static int find_account(void *context, struct slice user, struct arena *arena, struct auth_identity *ret_identity)
+{
+	struct core_logins *logins = context;
+	struct directory_account account;
+	int error = directory_account_find(logins->core->store, user, arena, &account);
+
+	if (error)
+		return error == -EINVAL ? -ENOENT : error;
+	*ret_identity =
+		(struct auth_identity){.account = account.id, .address = account.address, .secret = account.secret};
+	return 0;
+}
+
+/* ---- All of it ---- */
+
+static void list_mechanisms(struct core_logins *logins)
+{
+	const struct auth_connection kinds[MECHANISM_LISTS] = {{.confidential = false}, {.confidential = true},
+		{.confidential = true, .tls_exporter = SLICE("x")}, {.confidential = true, .tls_unique = SLICE("x")}};
+
+	for (size_t i = 0; i < MECHANISM_LISTS; i++) {
+		logins->lists[i] = BUFFER_INIT(GATE_MECHANISMS_MAX);
+		auth_mechanisms(&kinds[i], &logins->lists[i]);
+	}
+}
+
+int core_logins_new(struct core *core, struct core_logins **ret_logins)
+{
+	const struct config *config = &core->server->config;
+	const struct auth_throttle_settings throttle = {.exempt_loopback = !config->throttle_loopback,
+		.delay_first_ms = 1000,
+		.delay_max_ms = 30000,
+		.forget_ms = 600000,
+		.entries_max = 65536};
+	struct core_logins *logins = calloc(1, sizeof(*logins));
+	int error;
+
+	if (!logins)
+		return -ENOMEM;
+	logins->core = core;
+	list_mechanisms(logins);
+	error = auth_cache_new(CACHE_ENTRIES, CACHE_KEEP_MS, clock_system(), &logins->cache);
+	if (!error)
+		error = auth_throttle_new(&throttle, clock_system(), &logins->throttle);
+	logins->settings = (struct auth_settings){.lookup = {find_account, logins},
+		.cache = logins->cache,
+		.cost = {.argon2_passes = (unsigned)config->argon2_passes,
+			.argon2_memory_kib = (unsigned)config->argon2_memory_kib,
+			.scram_iterations = (unsigned)config->scram_iterations},
+		.hostname = config->hostname};
+	if (error)
+		core_logins_free(&logins);
+	else
+		*ret_logins = logins;
+	return error;
+}
+
+void core_logins_free(struct core_logins **logins)
+{
+	if (!*logins)
+		return;
+	auth_cache_free(&(*logins)->cache);
+	auth_throttle_free(&(*logins)->throttle);
+	for (size_t i = 0; i < MECHANISM_LISTS; i++)
+		buffer_free(&(*logins)->lists[i]);
+	free(*logins);
+	*logins = NULL;
+}
+
+void core_logins_set_cost(struct core_logins *logins, const struct auth_cost *cost)
+{
+	logins->settings.cost = *cost;
+}
+
+struct slice core_logins_mechanisms(const struct core_logins *logins)
+{
+	return buffer_slice(&logins->lists[1]);
+}
