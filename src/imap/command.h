@@ -64,7 +64,9 @@ struct imap_status_args {
 };
 struct imap_create_args {
 	struct slice mailbox;
+	struct slice given;   /* as the client wrote it, in UTF-8: for OLDNAME */
 	unsigned special_use; /* CREATE-SPECIAL-USE */
+	bool unknown_use;     /* a use we do not know or that no mailbox can be made for: NO [USEATTR] */
 };
 struct imap_rename_args {
 	struct slice from, to;
@@ -99,9 +101,12 @@ extern const size_t imap_command_count;
 
 /*
  * Parses one complete command (without its final CRLF). 0; -EBADMSG: BAD with *ret_problem (ret_command->tag is set when there was one);
- * -ENOBUFS: a limit. -ENOENT: no such command. APPEND and IDLE are handled by the session, which streams them (imap/append.h).
+ * -ENOBUFS: a limit (NO [LIMIT] with *ret_problem). -ENOENT: no such command. The tag and, once it is known, `info` are set in every case.
+ * APPEND with its literal is handled by the session, which streams it (imap/append.h); here it is a command that lacks one.
  */
 MUST_CHECK int imap_command_parse(struct imap_lexer *lexer, struct imap_command *ret_command, const char **ret_problem);
+/* Its beginning only: tag, name; *ret_command must be zeroed. -EBADMSG, -ENOENT as above. */
+MUST_CHECK int imap_command_name(struct imap_lexer *lexer, struct imap_command *ret_command);
 
 /* The parse functions, one per family: parse_*.c. */
 bool parse_select(struct imap_lexer *l, struct imap_command *c);
@@ -117,6 +122,8 @@ bool parse_list(struct imap_lexer *l, struct imap_command *c);
 bool parse_lsub(struct imap_lexer *l, struct imap_command *c);
 bool parse_fetch(struct imap_lexer *l, struct imap_command *c);
 bool parse_search(struct imap_lexer *l, struct imap_command *c);
+bool parse_ignored(struct imap_lexer *l, struct imap_command *c); /* LOGIN, AUTHENTICATE: any arguments */
+bool parse_append(struct imap_lexer *l, struct imap_command *c);  /* without a literal: always a problem */
 bool parse_uid_expunge(struct imap_lexer *l, struct imap_command *c);
 
 /* The run functions: cmd_*.c. */
@@ -124,6 +131,8 @@ bool parse_uid_expunge(struct imap_lexer *l, struct imap_command *c);
 IMAP_RUN(capability);
 IMAP_RUN(noop); /* also CHECK */
 IMAP_RUN(logout);
+IMAP_RUN(idle);
+IMAP_RUN(too_late); /* LOGIN, AUTHENTICATE, STARTTLS */
 IMAP_RUN(id);
 IMAP_RUN(enable);
 IMAP_RUN(namespace);

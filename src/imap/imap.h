@@ -9,13 +9,16 @@
 #include "store/store.h"
 
 struct imap_limits {
-	size_t line_bytes_max;    /* a command without its literals: 65,536 */
-	size_t literal_bytes_max; /* all literals of a command other than APPEND: 1 MiB */
-	unsigned list_depth_max;  /* nested parentheses, SEARCH keys: 50 */
-	size_t set_ranges_max;    /* ranges in one sequence set: 20,000 */
-	unsigned bad_max;         /* BAD answers in a row before BYE: 20 */
-	uint64_t idle_ms;         /* autologout: 1,800,000 (RFC 9051 §5.4) */
-	size_t arena_bytes_max;   /* scratch memory of one command: 16 MiB */
+	size_t line_bytes_max;     /* a command without its literals: 65,536 */
+	size_t literal_bytes_max;  /* all literals of a command other than APPEND: 1 MiB */
+	unsigned list_depth_max;   /* nested parentheses, SEARCH keys: 50 */
+	size_t set_ranges_max;     /* ranges in one sequence set: 20,000 */
+	unsigned bad_max;          /* BAD answers in a row before BYE: 20 */
+	uint64_t idle_ms;          /* autologout: 1,800,000 (RFC 9051 §5.4) */
+	size_t arena_bytes_max;    /* scratch memory of one command: 16 MiB */
+	uint64_t append_bytes_max; /* APPENDLIMIT; not above the store's message_bytes_max: 104,857,600 */
+	size_t append_items_max;   /* messages of one MULTIAPPEND: 1,000 */
+	size_t output_bytes_max;   /* answers queued before a cursor waits: 262,144 */
 };
 extern const struct imap_limits imap_limits_default;
 
@@ -45,7 +48,10 @@ struct imap_start {
 MUST_CHECK int imap_session_new(struct imap_services *services, int fd, const struct imap_start *start);
 /* Sends `* BYE` to all sessions, after the command in flight; they are gone when services->session_count is 0. */
 void imap_sessions_stop(struct imap_services *services);
-/* Capabilities before login (with AUTH= of `mechanisms`, LOGINDISABLED or not, STARTTLS or not) and after. The gate has its own text of the former. */
-void imap_capabilities(struct slice mechanisms, bool logged_in, struct buffer *out);
+/*
+ * Capabilities before login (with AUTH= of services->mechanisms, and STARTTLS LOGINDISABLED when no plaintext mechanism is among them) and after, without
+ * "CAPABILITY". The gate has its own text of the former.
+ */
+void imap_capabilities(const struct imap_services *services, bool logged_in, struct buffer *out);
 
 #endif

@@ -7,7 +7,7 @@
 #define PENFOLD_IMAP_LEXER_H
 
 #include "base/arena.h"
-#include "store/store.h"
+#include "store/mailbox.h"
 
 struct imap_lexer {
 	struct slice rest;
@@ -41,7 +41,8 @@ bool lex_nz_number(struct imap_lexer *l, uint64_t max, uint64_t *ret);
 bool lex_set(struct imap_lexer *l, struct imap_set *ret);
 bool lex_mailbox(
 	struct imap_lexer *l, struct slice *ret); /* to UTF-8, normalised (INBOX); modified UTF-7 unless utf8 */
-bool lex_list_mailbox(struct imap_lexer *l, struct slice *ret); /* a LIST pattern, to UTF-8 */
+bool lex_mailbox_given(struct imap_lexer *l, struct slice *ret, struct slice *ret_given); /* ... and as written */
+bool lex_list_mailbox(struct imap_lexer *l, struct slice *ret);                           /* a LIST pattern, to UTF-8 */
 bool lex_flag(struct imap_lexer *l, unsigned *flags,
 	struct slice *ret_keyword);                     /* system flag: its bit is set, keyword empty */
 bool lex_date(struct imap_lexer *l, int64_t *ret_days); /* "1-Feb-1994", quoted or not: days since 1970 */

@@ -26,7 +26,8 @@ struct imap_session {
 	struct view *view; /* the selected mailbox, or NULL */
 	bool read_only;    /* EXAMINE */
 	bool idling;
-	struct uid_list saved; /* SEARCHRES: UIDs of $; empty after SELECT */
+	struct uid_list saved;  /* SEARCHRES: UIDs of $; empty after SELECT */
+	uint64_t synced_modseq; /* sync.c: HIGHESTMODSEQ when the client last knew every change of the view */
 	struct arena *arena;
 	const struct imap_command *command;   /* in flight, for the answer's tag */
 	struct imap_session_private *private; /* session.c's own */
@@ -56,14 +57,25 @@ void session_ok_printf(struct imap_session *s, const char *format, ...)
 /* NO with the fitting code and text for a store error: -ENOENT NONEXISTENT, -EEXIST ALREADYEXISTS, -EDQUOT OVERQUOTA, -ENOSPC UNAVAILABLE, -EPERM NOPERM/CANNOT, -ENOBUFS LIMIT, ... */
 void session_error(struct imap_session *s, int error);
 
-/* Untagged news of the view: EXPUNGE/VANISHED (unless kept back), EXISTS, FETCH FLAGS (MODSEQ). sync.c. */
+/*
+ * Ends the connection without another byte, for when a literal that was announced cannot be completed. The cursor that calls it then returns RUN_DONE.
+ */
+void session_abort(struct imap_session *s);
+
+/*
+ * Untagged news of the view: EXPUNGE/VANISHED (unless kept back), EXISTS, FETCH FLAGS (MODSEQ). sync.c. Stops when the output queue is full; what is left stays
+ * queued (view_has_changes()) for the next call: while idling, when the queue has drained.
+ */
 void session_sync(struct imap_session *s, bool with_expunges);
 /* One untagged FETCH with FLAGS (UID, MODSEQ as the session's state asks). */
 void session_put_flags(struct imap_session *s, uint32_t seq, const struct entry *entry, bool with_uid);
 /* "VANISHED (EARLIER) ..." or EXPUNGE lines; sync.c. */
 void session_put_vanished(struct imap_session *s, const struct uid_list *uids, bool earlier);
-/* RFC 7162 §3.2.5: what SELECT (QRESYNC ...) reports after its other answers; select calls it. sync.c. */
-void session_qresync(struct imap_session *s, const struct imap_select_args *args);
+/*
+ * RFC 7162 §3.2.5: what SELECT (QRESYNC ...) reports after its other answers. A piece at a time, like a cursor's step: false when the output queue is full, then call it
+ * again with the same *progress (0 at the start) when there is room; true when all is written. Nothing when UIDVALIDITY differs. sync.c.
+ */
+bool session_qresync(struct imap_session *s, const struct imap_select_args *args, uint64_t *progress);
 void session_enable_condstore(struct imap_session *s); /* idempotent: first CONDSTORE-enabling command, RFC 7162 §3.1 */
 void session_deselect(struct imap_session *s);         /* closes the view, writes nothing */
 

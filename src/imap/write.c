@@ -1,0 +1,128 @@
+#include "base/utf8.h"
+#include "imap/session.h"
+
+static bool can_be_quoted(struct slice text, bool utf8)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.at[i];
+
+		if (!c || c == '\r' || c == '\n' || (c >= 0x80 && !utf8))
+			return false;
+	}
+	return !utf8 || utf8_is_valid(text);
+}
+
+/* RFC 9051 §9 astring as an atom; never one that could be read as NIL. */
+static bool is_plain(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.at[i];
+
+		if (c <= ' ' || c >= 0x7f || memchr("(){%*\"\\", c, 8))
+			return false;
+	}
+	return text.len && !slice_equal_nocase(text, SLICE("NIL"));
+}
+
+static void put_quoted(struct buffer *b, struct slice text)
+{
+	buffer_put_byte(b, '"');
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] == '"' || text.at[i] == '\\')
+			buffer_put_byte(b, '\\');
+		buffer_put_byte(b, text.at[i]);
+	}
+	buffer_put_byte(b, '"');
+}
+
+void put_string(struct buffer *b, struct slice text, bool utf8)
+{
+	if (can_be_quoted(text, utf8)) {
+		put_quoted(b, text);
+		return;
+	}
+	/* NUL may only stand in a literal8 (RFC 9051 §4.3). */
+	buffer_printf(b, "%s{%zu}\r\n", slice_find_byte(text, '\0') == SIZE_MAX ? "" : "~", text.len);
+	buffer_put(b, text);
+}
+
+void put_nstring(struct buffer *b, struct slice text, bool utf8)
+{
+	if (!text.at && !text.len)
+		buffer_put_text(b, "NIL");
+	else
+		put_string(b, text, utf8);
+}
+
+void put_mailbox(struct imap_session *s, struct slice name)
+{
+	bool utf8 = s->enabled & (ENABLED_UTF8 | ENABLED_REV2);
+	struct buffer *out = session_out(s);
+	struct buffer encoded = BUFFER_INIT(8 * name.len + 8); /* a lone character of one byte becomes five */
+
+	if (!utf8) {
+		imap_utf7_encode(name, &encoded);
+		name = buffer_slice(&encoded);
+	}
+	if (is_plain(name))
+		buffer_put(out, name);
+	else
+		put_string(out, name, utf8);
+	buffer_free(&encoded);
+}
+
+static const struct {
+	unsigned flag;
+	const char *name;
+} flag_names[] = {
+	{FLAG_ANSWERED, "\\Answered"},
+	{FLAG_FLAGGED, "\\Flagged"},
+	{FLAG_DELETED, "\\Deleted"},
+	{FLAG_SEEN, "\\Seen"},
+	{FLAG_DRAFT, "\\Draft"},
+};
+
+void put_flags(struct buffer *b, const struct mailbox *mailbox, const struct entry *entry, bool deleted_too)
+{
+	const char *separator = "";
+
+	buffer_put_byte(b, '(');
+	for (size_t i = 0; i < ARRAY_LEN(flag_names); i++) {
+		if (!(entry->flags & flag_names[i].flag) || (flag_names[i].flag == FLAG_DELETED && !deleted_too))
+			continue;
+		buffer_printf(b, "%s%s", separator, flag_names[i].name);
+		separator = " ";
+	}
+	for (unsigned i = 0; i < mailbox->keyword_count; i++) {
+		if (!(entry->keywords >> i & 1))
+			continue;
+		buffer_put_text(b, separator);
+		buffer_put(b, mailbox->keywords[i]);
+		separator = " ";
+	}
+	buffer_put_byte(b, ')');
+}
+
+void put_uid_set(struct buffer *b, struct uid_set set)
+{
+	for (size_t i = 0; i < set.count; i++) {
+		if (i)
+			buffer_put_byte(b, ',');
+		buffer_put_u64(b, set.ranges[i].first);
+		if (set.ranges[i].last == set.ranges[i].first)
+			continue;
+		buffer_put_byte(b, ':');
+		buffer_put_u64(b, set.ranges[i].last);
+	}
+}
+
+void put_date_time(struct buffer *b, int64_t seconds, int16_t zone)
+{
+	static const char months[12][4] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	struct civil_time t = civil_of(seconds, zone);
+	int minutes = zone < 0 ? -zone : zone;
+
+	buffer_printf(b, "\"%2d-%s-%04d %02d:%02d:%02d %c%02d%02d\"", t.day, months[t.month - 1], t.year, t.hour,
+		t.minute, t.second, zone < 0 ? '-' : '+', minutes / 60, minutes % 60);
+}
