@@ -20,6 +20,7 @@ struct search_set {
 	struct imap_set set;
 	bool uid;
 	struct search_criterion *criterion;
+	struct uid_list uids; /* what it was resolved to */
 	struct search_set *next;
 };
 
