@@ -11,15 +11,57 @@ struct html {
 	bool no_comment_end, no_head_end;
 };
 
-static const char *const line_tags[] = {"address", "article", "aside", "blockquote", "br", "center", "dd", "div", "dl",
-	"dt", "fieldset", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main",
-	"nav", "ol", "option", "p", "pre", "section", "table", "tbody", "tfoot", "thead", "title", "tr", "ul"};
-static const char *const silent_tags[] = {"head", "script", "style", "template"};
+/* Tags that begin a new line, and those whose content nobody reads. */
+static const struct slice line_tags[] = {
+	{"address", 7},
+	{"article", 7},
+	{"aside", 5},
+	{"blockquote", 10},
+	{"br", 2},
+	{"center", 6},
+	{"dd", 2},
+	{"div", 3},
+	{"dl", 2},
+	{"dt", 2},
+	{"fieldset", 8},
+	{"figure", 6},
+	{"footer", 6},
+	{"form", 4},
+	{"h1", 2},
+	{"h2", 2},
+	{"h3", 2},
+	{"h4", 2},
+	{"h5", 2},
+	{"h6", 2},
+	{"header", 6},
+	{"hr", 2},
+	{"li", 2},
+	{"main", 4},
+	{"nav", 3},
+	{"ol", 2},
+	{"option", 6},
+	{"p", 1},
+	{"pre", 3},
+	{"section", 7},
+	{"table", 5},
+	{"tbody", 5},
+	{"tfoot", 5},
+	{"thead", 5},
+	{"title", 5},
+	{"tr", 2},
+	{"ul", 2},
+};
+static const struct slice silent_tags[] = {
+	{"head", 4},
+	{"script", 6},
+	{"style", 5},
+	{"template", 8},
+};
 
-static bool is_listed(struct slice name, const char *const *list, size_t count)
+static bool is_listed(struct slice name, const struct slice *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (slice_equal_nocase(name, slice_of(list[i])))
+		if (list[i].len == name.len && slice_equal_nocase(name, list[i]))
 			return true;
 	return false;
 }

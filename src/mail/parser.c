@@ -422,15 +422,12 @@ static int line_feed(struct mail_parser *parser, struct slice bytes, bool ended)
 
 static uint64_t count_line_ends(struct slice bytes)
 {
+	const char *at = bytes.at, *end = bytes.at + bytes.len;
 	uint64_t count = 0;
 
-	for (size_t i = 0; i < bytes.len;) {
-		size_t stop = MIN(bytes.len, i + 255 * 16);
-		uint32_t some = 0;
-
-		for (; i < stop; i++)
-			some += bytes.at[i] == '\n';
-		count += some;
+	while (at < end && (at = memchr(at, '\n', (size_t)(end - at)))) {
+		at++;
+		count++;
 	}
 	return count;
 }
@@ -467,17 +464,27 @@ static size_t body_lines(struct mail_parser *parser, struct slice bytes)
 	return len;
 }
 
+/* Eight bytes at a time: this runs over every byte of every message. */
+static bool has_8bit(struct slice bytes)
+{
+	uint64_t seen = 0, word;
+	size_t at = 0;
+
+	for (; at + sizeof(word) <= bytes.len; at += sizeof(word)) {
+		memcpy(&word, bytes.at + at, sizeof(word));
+		seen |= word;
+	}
+	for (; at < bytes.len; at++)
+		seen |= (unsigned char)bytes.at[at];
+	return seen & 0x8080808080808080;
+}
+
 static void bytes_note(struct mail_parser *parser, struct slice bytes)
 {
-	unsigned char seen = 0;
-
 	if (!parser->has_nul)
 		parser->has_nul = memchr(bytes.at, '\0', bytes.len) != NULL;
-	if (parser->has_8bit)
-		return;
-	for (size_t i = 0; i < bytes.len; i++)
-		seen |= (unsigned char)bytes.at[i];
-	parser->has_8bit = seen & 0x80;
+	if (!parser->has_8bit)
+		parser->has_8bit = has_8bit(bytes);
 }
 
 static int parser_error(const struct mail_parser *parser)

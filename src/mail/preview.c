@@ -55,29 +55,51 @@ static void put_lines(struct slice text, bool skip_quoted, struct buffer *out)
 	}
 }
 
+/* As text, but of HTML no more than is needed: most of a newsletter is not text, and stands behind it. */
+static void put_html(struct slice html, struct buffer *out)
+{
+	struct buffer plain = BUFFER_INIT(8 * PREVIEW_BYTES_MAX);
+
+	html_put_text(html, 2 * PREVIEW_BYTES_MAX, &plain);
+	put_lines(buffer_slice(&plain), false, out);
+	if (plain.error == -ENOMEM)
+		out->error = -ENOMEM;
+	buffer_free(&plain);
+}
+
+static void put_plain(struct slice text, struct buffer *out)
+{
+	put_lines(text, true, out);
+	if (out->len == 0)
+		put_lines(text, false, out);
+}
+
+/* In steps that double, each begun anew, until the preview is full or the body at its end. */
 int preview_put(const struct preview_source *source, struct buffer *out)
 {
-	struct buffer text = BUFFER_INIT(4 * PREVIEW_HTML_BYTES), plain = BUFFER_INIT(8 * PREVIEW_BYTES_MAX);
+	struct buffer text = BUFFER_INIT(4 * PREVIEW_HTML_BYTES);
+	struct slice rest = source->body;
 	struct mail_decoder *decoder = NULL;
+	size_t step = PREVIEW_STEP_BYTES;
 	int error = mail_decoder_new(source->encoding, source->charset, true, false, &decoder);
 
 	if (error)
 		return error;
-	error = mail_decoder_feed(decoder, source->body, &text);
-	if (error)
-		goto out;
-	if (source->is_html) {
-		html_put_text(buffer_slice(&text), 4 * PREVIEW_BYTES_MAX, &plain);
-		put_lines(buffer_slice(&plain), false, out);
-	} else {
-		put_lines(buffer_slice(&text), true, out);
-		if (out->len == 0)
-			put_lines(buffer_slice(&text), false, out);
+	while (rest.len && out->len < PREVIEW_BYTES_MAX / 2) {
+		error = mail_decoder_feed(decoder, slice_first(rest, step), &text);
+		if (error)
+			break;
+		rest = slice_from(rest, step);
+		step *= 2;
+		buffer_truncate(out, 0);
+		if (source->is_html)
+			put_html(buffer_slice(&text), out);
+		else
+			put_plain(buffer_slice(&text), out);
 	}
-	error = buffer_error(out);
-out:
+	if (!error)
+		error = buffer_error(out);
 	mail_decoder_free(&decoder);
 	buffer_free(&text);
-	buffer_free(&plain);
 	return error;
 }

@@ -52,7 +52,48 @@ static void print_field(const char *name, struct slice text)
 	print_text(text);
 }
 
-static void print_part(const struct mail_part *part, bool first)
+/* Length and CRC-32 of the decoded body, as zlib has it. */
+static void print_decoded(const struct mail_part *part, struct slice message)
+{
+	struct buffer out = BUFFER_INIT(FILE_MAX);
+	struct slice body = slice_make(message.at + part->body_at, part->body_bytes);
+	struct mail_decoder *decoder = NULL;
+	uint32_t crc = UINT32_MAX;
+
+	if (part->kind == MAIL_LEAF &&
+		mail_decoder_new(part->encoding, slice_make(NULL, 0), false, false, &decoder) == 0 &&
+		mail_decoder_feed(decoder, body, &out) == 0 && mail_decoder_finish(decoder, &out) == 0) {
+		for (size_t i = 0; i < out.len; i++) {
+			crc ^= (unsigned char)out.at[i];
+			for (int bit = 0; bit < 8; bit++)
+				crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+		}
+		(void)printf(",\"decoded\":[%zu,%" PRIu32 "]", out.len, ~crc);
+	}
+	mail_decoder_free(&decoder);
+	buffer_free(&out);
+}
+
+/* BODY[HEADER.FIELDS (…)] and BODY[HEADER.FIELDS.NOT (…)], the first also from what is kept of the header. */
+static void print_fields(const struct mail_message *message, struct slice canonical)
+{
+	static const struct slice names[] = {{"From", 4}, {"TO", 2}, {"subject", 7}, {"Content-Type", 12}};
+	struct slice header = slice_make(canonical.at, message->parts[0].header_bytes);
+	struct buffer out = BUFFER_INIT(FILE_MAX);
+
+	mail_fields_select(header, names, ARRAY_LEN(names), false, &out);
+	print_field("fields", buffer_slice(&out));
+	buffer_reset(&out);
+	mail_fields_select(header, names, ARRAY_LEN(names), true, &out);
+	print_field("other_fields", buffer_slice(&out));
+	buffer_reset(&out);
+	mail_fields_select(message->common, names, ARRAY_LEN(names), false, &out);
+	if (mail_common_is_complete(message))
+		print_field("common_fields", buffer_slice(&out));
+	buffer_free(&out);
+}
+
+static void print_part(const struct mail_part *part, struct slice canonical, bool first)
 {
 	static const char *const kinds[] = {"leaf", "multipart", "message"};
 
@@ -67,10 +108,12 @@ static void print_part(const struct mail_part *part, bool first)
 	print_field("subtype", part->subtype);
 	print_field("charset", part->charset);
 	print_field("filename", part->filename);
+	print_decoded(part, canonical);
 	(void)printf("}");
 }
 
-static void print_message(const char *name, const struct mail_message *message, struct slice brief)
+static void print_message(
+	const char *name, const struct mail_message *message, struct slice brief, struct slice canonical)
 {
 	(void)printf("{\"file\":");
 	print_text(slice_of(name));
@@ -79,6 +122,7 @@ static void print_message(const char *name, const struct mail_message *message, 
 	print_field("structure", message->structure);
 	print_field("body", brief);
 	print_field("common", message->common);
+	print_fields(message, canonical);
 	print_field("preview", message->preview);
 	print_field("subject", message->subject);
 	print_field("message_id", message->message_id);
@@ -92,7 +136,7 @@ static void print_message(const char *name, const struct mail_message *message, 
 	}
 	(void)printf("],\"parts\":[");
 	for (uint32_t i = 0; i < message->part_count; i++)
-		print_part(&message->parts[i], i == 0);
+		print_part(&message->parts[i], canonical, i == 0);
 	(void)printf("]}\n");
 }
 
@@ -125,7 +169,7 @@ static int describe(const char *name, struct slice raw)
 	if (!error)
 		error = mail_structure_brief(message.structure, &brief);
 	if (!error)
-		print_message(name, &message, buffer_slice(&brief));
+		print_message(name, &message, buffer_slice(&brief), buffer_slice(&canonical));
 	mail_parser_free(&parser);
 	arena_free(&arena);
 	buffer_free(&canonical);
