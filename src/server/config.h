@@ -7,6 +7,8 @@
 #include "auth/auth.h"
 #include "base/log.h"
 
+#define CONFIG_DEFAULT_PATH "/etc/penfold/penfold.conf"
+
 enum { CONFIG_LISTENERS_MAX = 32, CONFIG_CERTIFICATES_MAX = 64, CONFIG_TEXT_MAX = 1 << 20 };
 
 enum listen_kind { LISTEN_IMAP, LISTEN_IMAPS, LISTEN_POP3, LISTEN_POP3S, LISTEN_LMTP };

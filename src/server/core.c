@@ -90,6 +90,7 @@ static void core_reload(struct core *core, struct slice message)
 		return;
 	log_set_level(core->server->log, (enum log_level)level);
 	core_logins_set_cost(core->logins, &cost);
+	admin_server_set_cost(core->admin, &cost);
 }
 
 static void control_take(struct core *core, struct slice message, const int *fds, size_t fd_count)
@@ -123,12 +124,13 @@ static void control_ready(void *owner, int events)
 	buffer_free(&message);
 	if (error == -EPIPE) {
 		/* The supervisor is gone: so are we, in order. */
-		(void)net_watch_for(core->control, 0);
+		if (net_watch_for(core->control, 0))
+			_exit(1);
 		core_stop(core);
 	}
 }
 
-static void tell_supervisor(struct core *core, enum control_message kind)
+void core_tell_supervisor(struct core *core, enum control_message kind)
 {
 	const char message = (char)kind;
 
@@ -232,11 +234,6 @@ static int enclose(struct core *core)
 	return error;
 }
 
-static void admin_request(void *context, enum admin_request request)
-{
-	tell_supervisor(context, request == ADMIN_STOP ? CONTROL_STOP : CONTROL_RELOAD);
-}
-
 static int core_start(struct core *core, const char **ret_step)
 {
 	int error;
@@ -276,13 +273,13 @@ static void core_end(struct core *core)
 {
 	bool clean = core_shards_join(core);
 
+	admin_server_free(&core->admin);
 	worker_pool_free(&core->workers);
 	if (!clean) {
 		/* Sessions that did not end in time still hold their accounts: leave all as it is; what was acknowledged is durable. */
 		LOG(core->server->log, LOG_WARN, "sessions-left");
 		_exit(0);
 	}
-	core_admin_stop(core);
 	store_close(&core->store);
 	LOG(core->server->log, LOG_INFO, "store-closed");
 }
@@ -307,7 +304,7 @@ int core_run(struct server *server, int control_fd)
 			{"error", slice_of(strerror(-error))}, {"data_dir", server->config.data_dir});
 		return 1;
 	}
-	tell_supervisor(core, CONTROL_READY);
+	core_tell_supervisor(core, CONTROL_READY);
 	net_loop_run(core->front);
 	core_end(core);
 	return 0;

@@ -87,6 +87,8 @@ struct core {
 	struct net_task shard_ended;
 };
 
+void core_tell_supervisor(struct core *core, enum control_message kind);
+MUST_CHECK int core_admin_start(struct core *core);
 MUST_CHECK int core_shards_start(struct core *core);
 void core_shards_stop(struct core *core); /* asks; when all have ended the front loop is stopped */
 bool core_shards_join(struct core *core); /* false: some had to be left with sessions open */

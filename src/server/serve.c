@@ -6,7 +6,7 @@
 
 static int usage(void)
 {
-	(void)fprintf(stderr, "usage: penfold serve [-c FILE]      FILE: /etc/penfold/penfold.conf unless given\n"
+	(void)fprintf(stderr, "usage: penfold serve [-c FILE]      FILE: " CONFIG_DEFAULT_PATH " unless given\n"
 			      "       penfold serve -c FILE --test  only says whether the file is good\n");
 	return 2;
 }
@@ -84,7 +84,7 @@ int serve_main(int argc, char **argv)
 
 	if (!server)
 		return 1;
-	server->config_path = "/etc/penfold/penfold.conf";
+	server->config_path = CONFIG_DEFAULT_PATH;
 	server->control_listener = -1;
 	server->log_fd = STDERR_FILENO;
 	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {

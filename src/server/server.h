@@ -74,5 +74,6 @@ enum control_message {
 
 int demo_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
+int command_main(int argc, char **argv); /* domain, account, alias, ... */
 
 #endif
