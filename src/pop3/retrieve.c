@@ -1,0 +1,77 @@
+/* RETR and TOP: a message on its way out, a piece at a time (RFC 1939 §5, §7). */
+#include "pop3/protocol.h"
+
+enum { PIECE_MAX = 16384 };
+
+static void finish(struct pop3_protocol *p)
+{
+	p->backend->close(p->backend->context);
+	p->phase = POP3_COMMANDS;
+}
+
+static void cannot_read(uint32_t number, int error, struct buffer *out)
+{
+	/* Removed by another device so long ago that it is not kept any more; RFC 1939 has no other way to say so than an error. */
+	if (error == -ENOENT)
+		buffer_printf(out, "-ERR Message %u has been removed by another device\r\n", number);
+	else
+		buffer_printf(out, "-ERR [SYS/TEMP] Message %u cannot be read now\r\n", number);
+}
+
+void pop3_retrieve(struct pop3_protocol *p, const struct pop3_command *command, struct buffer *out)
+{
+	const struct pop3_backend *b = p->backend;
+	uint64_t bytes = maildrop_bytes(p->drop, command->number);
+	struct slice first;
+	int error;
+
+	if (!pop3_message_is_there(p, command->number, out))
+		return;
+	error = b->open(b->context, maildrop_email(p->drop, command->number));
+	if (error) {
+		cannot_read(command->number, error, out);
+		return;
+	}
+	p->phase = POP3_BODY;
+	p->body_at = 0;
+	p->body_bytes = bytes;
+	/* Better an error now than half a message. */
+	error = bytes ? b->peek(b->context, 0, &first) : 0;
+	if (error) {
+		finish(p);
+		cannot_read(command->number, error, out);
+		return;
+	}
+	if (command->verb == POP3_RETR) {
+		p->stuff = pop3_stuff_start(POP3_ALL_LINES);
+		p->retrieved++;
+		buffer_printf(out, "+OK %llu octets\r\n", (unsigned long long)bytes);
+	} else {
+		p->stuff = pop3_stuff_start(command->lines);
+		p->topped++;
+		buffer_put(out, SLICE("+OK Top of message follows\r\n"));
+	}
+}
+
+void pop3_retrieve_more(struct pop3_protocol *p, struct buffer *out)
+{
+	struct slice piece;
+	bool more = p->body_at < p->body_bytes;
+
+	if (more && p->backend->peek(p->backend->context, p->body_at, &piece)) {
+		/* No end of the answer: the client must not take what it has for the whole. */
+		finish(p);
+		p->phase = POP3_CLOSED;
+		return;
+	}
+	if (more) {
+		piece = slice_first(piece, MIN((uint64_t)PIECE_MAX, p->body_bytes - p->body_at));
+		p->body_at += piece.len;
+		p->sent_bytes += piece.len;
+		more = pop3_stuff_feed(&p->stuff, piece, out) && p->body_at < p->body_bytes;
+	}
+	if (more)
+		return;
+	pop3_stuff_finish(&p->stuff, out);
+	finish(p);
+}

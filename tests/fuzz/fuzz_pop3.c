@@ -1,0 +1,103 @@
+/*
+ * The POP3 state machine on a maildrop of a few messages, one of which cannot be read. The first byte chooses how the rest is cut into pieces; the
+ * answers must not depend on that, and what is expunged must have been marked.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "pop3/protocol.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char text[] = "Subject: x\r\n\r\n.\r\n..a\r\nb\r\r\n.\n.c\r\nd.\r\nlast";
+enum { MESSAGES = 5 };
+
+struct source {
+	bool open;
+	unsigned expunges;
+	struct pop3_maildrop drop;
+};
+
+static int open_message(void *context, uint64_t email)
+{
+	struct source *source = context;
+
+	CHECK(!source->open && email < MESSAGES);
+	if (email == 3)
+		return -ENOENT;
+	source->open = true;
+	return 0;
+}
+
+static int peek(void *context, uint64_t at, struct slice *ret_bytes)
+{
+	struct source *source = context;
+
+	CHECK(source->open && at < sizeof(text) - 1);
+	*ret_bytes = slice_first(slice_from(slice_of(text), at), 5);
+	return 0;
+}
+
+static void close_message(void *context)
+{
+	struct source *source = context;
+
+	CHECK(source->open);
+	source->open = false;
+}
+
+static int expunge(void *context, struct uid_set uids)
+{
+	struct source *source = context;
+
+	CHECK(source->expunges++ == 0);
+	CHECK(uid_set_count(uids) == source->drop.count - source->drop.live);
+	for (uint32_t number = 1; number <= MESSAGES; number++)
+		CHECK(uid_set_has(uids, number * 2) == maildrop_is_marked(&source->drop, number));
+	return 0;
+}
+
+static void play(struct slice input, size_t step, struct buffer *out)
+{
+	const struct pop3_settings settings = {100, 10, SLICE("PLAIN"), 5, 7};
+	struct source source = {0};
+	const struct pop3_backend backend = {open_message, peek, close_message, expunge, &source};
+	struct pop3_protocol protocol;
+	size_t taken = 0, shown = 0;
+	enum pop3_step state = POP3_STEP_NEEDS_INPUT;
+
+	if (maildrop_init(&source.drop, MESSAGES))
+		return;
+	for (uint32_t i = 0; i < MESSAGES; i++)
+		CHECK(maildrop_add(&source.drop, (i + 1) * 2, i, i == 1 ? 0 : sizeof(text) - 1));
+	pop3_protocol_init(&protocol, &settings, &backend, &source.drop);
+	while (shown < input.len && state != POP3_STEP_CLOSED) {
+		struct slice rest;
+
+		shown = MIN(input.len, shown + step);
+		rest = slice_first(slice_from(input, taken), shown - taken);
+		while ((state = pop3_protocol_step(&protocol, &rest, out)) == POP3_STEP_MORE)
+			;
+		taken = shown - rest.len;
+		CHECK(rest.len <= settings.line_bytes_max + 1 || state == POP3_STEP_CLOSED);
+	}
+	pop3_protocol_free(&protocol);
+	CHECK(!source.open);
+	maildrop_free(&source.drop);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct buffer whole = BUFFER_INIT(1 << 22), pieces = BUFFER_INIT(1 << 22);
+	struct slice input;
+
+	if (size < 2 || size > 20000)
+		return 0;
+	input = slice_make(data + 1, size - 1);
+	play(input, input.len, &whole);
+	play(input, 1 + data[0] % 64, &pieces);
+	CHECK(slice_equal(buffer_slice(&whole), buffer_slice(&pieces)));
+	buffer_free(&whole);
+	buffer_free(&pieces);
+	return 0;
+}
