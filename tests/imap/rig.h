@@ -1,0 +1,38 @@
+/*
+ * A store in a folder of its own, a shard's loop on a thread of its own, and IMAP sessions on socket pairs: what transcripts and fuzzers run
+ * against. Every call may be made from the test's thread.
+ */
+#ifndef PENFOLD_TESTS_IMAP_RIG_H
+#define PENFOLD_TESTS_IMAP_RIG_H
+
+#include <pthread.h>
+
+#include "imap/imap.h"
+#include "store/directory.h"
+#include "store/email.h"
+
+struct rig {
+	char dir[64];
+	struct store *store;
+	struct net_loop *loop;
+	struct net_timer *tick;
+	pthread_t thread;
+	struct imap_services services;
+	unsigned accounts; /* made so far */
+};
+
+MUST_CHECK int rig_start(struct rig *rig);
+void rig_stop(struct rig *rig); /* all connections must be closed on the client's side */
+
+/* A new account with the usual mailboxes. */
+MUST_CHECK int rig_account(struct rig *rig, uint64_t quota_bytes, uint64_t *ret_id);
+/* A session as it is right behind "login LOGIN ..."; `pipelined` may be empty. */
+MUST_CHECK int rig_connect(struct rig *rig, uint64_t account_id, struct slice pipelined, int *ret_fd);
+/* A message arrives as LMTP would bring it: bare LF is a line end. */
+MUST_CHECK int rig_deliver(struct rig *rig, uint64_t account_id, struct slice mailbox, struct slice message);
+/* Runs something on the loop's thread and waits for it. */
+void rig_call(struct rig *rig, void (*run)(void *context), void *context);
+/* Until no session is left. */
+void rig_wait_sessions(struct rig *rig);
+
+#endif
