@@ -37,7 +37,7 @@ struct admin_services {
 	struct net_loop *const *loops;
 	/* Sessions on a shard, of one account or (0) of all; called on the shard's thread. May be NULL. */
 	void (*sessions)(void *context, unsigned shard, uint64_t account_id, struct admin_sessions *ret_sessions);
-	/* On the loop's thread, before the answer is written. May be NULL. */
+	/* On the loop's thread, before the answer is written; must not free the server. May be NULL. */
 	void (*request)(void *context, enum admin_request request);
 	struct log *log; /* one line per change; may be NULL */
 	void *context;
