@@ -262,12 +262,13 @@ static void mailbox_read(struct reader_state *state, bool in_group)
 			address.name = present(&scratch->name);
 		if (!angle_read(state, &address))
 			address.domain = SLICE("SYNTAX_ERROR");
+		emit(state, &address);
 	} else {
 		*lexer = start;
 		plain_read(state, words, &address);
+		if (address.name.len || address.local.len || address.domain.len)
+			emit(state, &address);
 	}
-	if (address.name.at || address.local.at || address.domain.at)
-		emit(state, &address);
 	/* What does not belong to an address is passed over, to the next separator. */
 	while (lexer->at < lexer->end && *lexer->at != ',' && !(in_group && *lexer->at == ';'))
 		lexer->at++;

@@ -58,7 +58,6 @@ static void put_params(const struct params *params, bool default_charset, struct
 /* What a Content-Type says; slices into the header. */
 struct media {
 	struct slice type, subtype;
-	bool whole; /* parameters may follow */
 };
 
 static struct media media_read(struct lexer *lexer)
@@ -74,7 +73,7 @@ static struct media media_read(struct lexer *lexer)
 	if (!lexer_space(lexer))
 		return media;
 	media.subtype = lexer_token(lexer);
-	media.whole = media.type.len && lexer_space(lexer);
+	(void)lexer_space(lexer);
 	return media;
 }
 
@@ -86,8 +85,8 @@ static bool media_is(const struct media *media, struct slice type, struct slice 
 static struct media media_default(bool in_digest)
 {
 	if (in_digest)
-		return (struct media){SLICE("message"), SLICE("rfc822"), true};
-	return (struct media){SLICE("text"), SLICE("plain"), true};
+		return (struct media){SLICE("message"), SLICE("rfc822")};
+	return (struct media){SLICE("text"), SLICE("plain")};
 }
 
 static enum mail_kind media_kind(const struct media *media, struct slice boundary)
@@ -201,8 +200,11 @@ static void content_type_read(const struct header *header, bool in_digest, struc
 
 	params->count = 0;
 	*media = value.at ? media_read(&lexer) : media_default(in_digest);
-	if (value.at && media->whole)
+	if (value.at && media->type.len)
 		params_read(params, &lexer);
+	/* What is no valid type is plain text (RFC 2045 §5.2). */
+	if (media->type.len == 0 || media->subtype.len == 0)
+		*media = media_default(false);
 	content->kind = media_kind(media, boundary_of(params));
 	content->is_text = media_is(media, SLICE("text"), SLICE(""));
 	content->type = put_lower(text, media->type);

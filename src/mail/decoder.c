@@ -327,7 +327,7 @@ static void uu_line(struct mail_decoder *decoder, struct slice line, struct buff
 		return;
 	if (!decoder->uu_begun) {
 		decoder->uu_begun = slice_starts(text, SLICE("begin ")) && text.len > 6 && byte_is_digit(text.at[6]);
-		if (!decoder->uu_begun && !decoder->strict)
+		if (!decoder->uu_begun && !decoder->strict && text.len)
 			put_bytes(decoder, line, out);
 		return;
 	}

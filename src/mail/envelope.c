@@ -17,7 +17,7 @@ static void put_address(void *context, const struct address *address)
 	if (fixed.kind == ADDRESS_MAILBOX && fixed.domain.len == 0)
 		fixed.domain = SLICE("MISSING_DOMAIN");
 	buffer_put(out, list->count++ ? SLICE("(") : SLICE("(("));
-	imap_put_compact(out, fixed.name);
+	imap_put_compact(out, fixed.name.len ? fixed.name : slice_make(NULL, 0));
 	buffer_put_byte(out, ' ');
 	imap_put_nstring(out, fixed.route);
 	buffer_put_byte(out, ' ');

@@ -275,16 +275,39 @@ static uint32_t boundary_find(const struct mail_parser *parser, struct slice lin
 	return best;
 }
 
-/* Where the innermost part ends when a boundary line begins at line_at: the CRLF before it belongs to the boundary. */
-static struct place place_before_boundary(const struct mail_parser *parser)
+/* The blank line after the header of part `index` turns out to belong to a boundary: header and body end before it. */
+static void blank_line_give_up(struct mail_parser *parser, uint32_t index, struct place end)
 {
-	const struct mail_part *part = &parser->parts[parser->current];
-	uint64_t start = parser->state == IN_HEADER ? part->header_at : part->body_at;
-	struct place end = {parser->line_at, parser->here.lines};
+	struct mail_part *part = &parser->parts[index];
 
-	if (parser->line_at - start >= parser->line_end_bytes && parser->line_end_bytes) {
-		end.at -= parser->line_end_bytes;
-		end.lines--;
+	part->header_bytes -= part->body_at - end.at;
+	part->header_lines--;
+	part->body_at = end.at;
+	parser->nodes[index].lines_before = end.lines;
+}
+
+/*
+ * Where the parts inside `found` end when its boundary line begins at line_at: the CRLF before it belongs to the boundary
+ * (RFC 2046 §5.1.1), even when it was taken for the blank line after a header that no body follows.
+ */
+static struct place parts_end(struct mail_parser *parser, uint32_t found)
+{
+	uint32_t index = parser->current;
+	struct mail_part *part = &parser->parts[index];
+	struct place line = {parser->line_at, parser->here.lines};
+	struct place end = {line.at - parser->line_end_bytes, line.lines - 1};
+
+	if (index == found || parser->line_end_bytes == 0)
+		return line;
+	if (parser->state == IN_HEADER && part->header_at > end.at) {
+		/* Not even a header: right after another boundary line, or a message inside that is empty. */
+		if (!is_inner_message(parser, index))
+			return line;
+		part->header_at = end.at;
+		parser->nodes[index].lines_before = end.lines;
+		blank_line_give_up(parser, part->parent, end);
+	} else if (parser->state == IN_BODY && part->body_at > end.at) {
+		blank_line_give_up(parser, index, end);
 	}
 	return end;
 }
@@ -310,7 +333,7 @@ static int boundary_take(struct mail_parser *parser, struct slice line)
 	found = boundary_find(parser, slice_from(line_content(line), 2), &is_end);
 	if (found == PART_NONE || (!is_end && parser->count >= parser->limits.parts_max))
 		return 0;
-	error = parts_close(parser, found, place_before_boundary(parser));
+	error = parts_close(parser, found, parts_end(parser, found));
 	if (error)
 		return error;
 	if (is_end) {

@@ -31,7 +31,7 @@ import dovecot  # noqa: E402
 import explains  # noqa: E402
 import imap_reader  # noqa: E402
 
-Difference = collections.namedtuple("Difference", "peer message what ours theirs cause")
+Difference = collections.namedtuple("Difference", "peer message what ours theirs causes")
 FIELDS = b"(From TO subject Content-Type)"
 ENVELOPE = ("date", "subject", "from", "sender", "reply-to", "to", "cc", "bcc", "in-reply-to", "message-id")
 
@@ -143,9 +143,11 @@ def lower(value):
 
 
 def pairs(values):
+    """Parameters have no order, and the value of charset is the same in either case (RFC 2045 §5.1, RFC 2046 §4.1.2)."""
     if not isinstance(values, list):
         return values
-    return sorted([lower(name), value] for name, value in zip(values[::2], values[1::2]))
+    named = [(lower(name), value) for name, value in zip(values[::2], values[1::2])]
+    return sorted([name, lower(value) if name == b"charset" else value] for name, value in named)
 
 
 def extension(values):
@@ -217,25 +219,25 @@ def python_walk(message, part, theirs, path):
     else:
         their_kind = "leaf"
     if kind != their_kind:
-        yield f"kind {path}", kind, their_kind
+        yield f"kind {path}", part, kind, their_kind
         return
     if kind == "leaf":
         if part["type"] != theirs.get_content_maintype() or part["subtype"] != theirs.get_content_subtype():
-            yield f"type {path}", part["type"] + "/" + part["subtype"], theirs.get_content_type()
+            yield f"type {path}", part, part["type"] + "/" + part["subtype"], theirs.get_content_type()
         body = python_body(theirs)
         if body is None:
             return
         if body != message.body(part):
-            yield f"body {path}", message.body(part), body
+            yield f"body {path}", part, message.body(part), body
             return
         decoded = theirs.get_payload(decode=True)
         mine = part["decoded"]
         if part["encoding"] < 6 and [len(decoded), zlib.crc32(decoded)] != mine:
-            yield f"decoded {path}", mine, decoded
+            yield f"decoded {path}", part, mine, decoded
         return
     children = list(message.children(part))
     if len(children) != len(inner):
-        yield f"parts {path}", len(children), len(inner)
+        yield f"parts {path}", part, len(children), len(inner)
         return
     for number, (child, other) in enumerate(zip(children, inner), 1):
         yield from python_walk(message, child, other, f"{path}.{number}" if path else str(number))
@@ -259,14 +261,15 @@ def python_differences(message):
     except (OverflowError, ValueError, TypeError):
         date = None
     if date != message.said.get("date"):
-        yield "date", message.said.get("date"), date
+        yield "date", message.parts[0], message.said.get("date"), date
 
 
 def against_python(messages):
     warnings.simplefilter("ignore")
     for message in messages:
-        for what, mine, other in python_differences(message):
-            yield Difference("python", message.name, what, mine, other, explains.python(message, what, mine, other))
+        for what, part, mine, other in python_differences(message):
+            causes = explains.python(message, what, part, mine, other)
+            yield Difference("python", message.name, what, mine, other, causes)
 
 
 # ---- The list ----
@@ -285,12 +288,11 @@ def read_list():
 def check_list(peer, differences, listed):
     """What is wrong: differences not listed, and entries that stand for none."""
     wrong, used = [], set()
+    known = {entry[1:3]: entry for entry in listed if entry[0] == peer}
     for difference in differences:
-        for entry in listed:
-            keys = (difference.cause, "*") if difference.cause else (difference.what, difference.message)
-            if entry[0] == peer and entry[1:3] == keys:
-                used.add(entry)
-                break
+        keys = [(cause, "*") for cause in difference.causes] or [(difference.what, difference.message)]
+        if all(key in known for key in keys):
+            used.update(known[key] for key in keys)
         else:
             wrong.append(difference)
     return wrong, [entry for entry in listed if entry[0] == peer and entry not in used]
@@ -302,7 +304,7 @@ def shorten(value):
 
 
 def tell(difference):
-    print(f"# {difference.message}: {difference.what} ({difference.cause or 'unexplained'})")
+    print(f"# {difference.message}: {difference.what} ({', '.join(difference.causes) or 'unexplained'})")
     print(f"#   Penfold {shorten(difference.ours)}")
     print(f"#   {difference.peer} {shorten(difference.theirs)}")
 
