@@ -329,6 +329,11 @@ static void set_limit(struct script *s, struct slice text)
 	fail_msg("line %u: no such limit", s->line);
 }
 
+static void begin_to_stop(void *context)
+{
+	imap_sessions_stop(context);
+}
+
 static void directive(struct script *s, struct slice line)
 {
 	struct slice verb = slice_split(&line, ' '), mailbox;
@@ -340,6 +345,8 @@ static void directive(struct script *s, struct slice line)
 	} else if (slice_equal(verb, SLICE("quota"))) {
 		assert_int_equal(slice_to_u64(line, UINT32_MAX, &quota), 0);
 		assert_int_equal(rig_account(s->rig, quota, &s->account), 0);
+	} else if (slice_equal(verb, SLICE("shutdown"))) {
+		rig_call(s->rig, begin_to_stop, &s->rig->services);
 	} else if (slice_equal(verb, SLICE("pipelined"))) {
 		put_unescaped(s, line, &s->pipelined);
 	} else if (slice_equal(verb, SLICE("deliver"))) {

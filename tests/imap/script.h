@@ -6,6 +6,7 @@
  *   quota 1000                       of the account, in bytes
  *   pipelined a1 NOOP\r\n            what the gate had read behind client 1's login
  *   deliver INBOX From: ...\n\nHi    a message arrives, as LMTP brings it
+ *   shutdown                         the server begins to stop
  *   C: a1 SELECT INBOX               client 1 sends a line; C1: is the same, C2: is another device of the same account
  *   C| half a line\r\n               the same without a line end; \r \n \0 \\ stand for bytes
  *   C| x*1000                        (a last "*N" repeats the text N times)

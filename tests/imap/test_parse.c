@@ -81,7 +81,7 @@ static const struct {
 	{"a ID", -EBADMSG, "ID"},
 	{"a ID ()", 0, "ID"},
 	{"a ID (\"name\")", -EBADMSG, "ID"},
-	{"a ID (\"name\" \"x\" )", -EBADMSG, "ID"},
+	{"a ID (\"name\" \"x\" )", 0, "ID"}, /* no harm in a space more */
 	{"a ENABLE", -EBADMSG, "ENABLE"},
 	{"a LIST \"\"", -EBADMSG, "LIST"},
 	{"a LIST \"\" (", -EBADMSG, "LIST"},
