@@ -30,7 +30,7 @@ struct gate_mechanisms {
 enum {
 	GATE_MECHANISM_MAX = 32,
 	GATE_SASL_MAX = 12288, /* one SASL message, decoded */
-	GATE_PIPELINED_MAX = 16384,
+	GATE_PIPELINED_MAX = 18432,
 	GATE_ADDRESS_MAX = 64,
 	GATE_TLS_TEXT_MAX = 64,
 	GATE_BINDING_MAX = 64,
