@@ -11,7 +11,7 @@ static bool same_name(struct slice name, struct slice wanted)
 	struct buffer a = BUFFER_INIT(STORE_MAILBOX_NAME_MAX * 4), b = BUFFER_INIT(STORE_MAILBOX_NAME_MAX * 4);
 	bool same;
 
-	if (utf8_is_ascii(name) && utf8_is_ascii(wanted))
+	if (utf8_is_ascii(name) || utf8_is_ascii(wanted))
 		return slice_equal_nocase(name, wanted);
 	mail_text_fold(name, &a);
 	mail_text_fold(wanted, &b);

@@ -166,7 +166,7 @@ static void answered(void *context, struct slice recipient, int error)
 	struct buffer id = BUFFER_INIT(64), bytes = BUFFER_INIT(32);
 
 	put_id(s, &id);
-	if (s->bytes)
+	if (s->protocol.phase == LMTP_ANSWERS && s->bytes)
 		buffer_put_u64(&bytes, s->bytes);
 	LOG(s->services->log, error && !lmtp_error_lasts(error) ? LOG_WARN : LOG_INFO, error ? "refused" : "delivered",
 		{"proto", SLICE("lmtp")}, {"to", recipient}, {"from", s->protocol.envelope.sender},
