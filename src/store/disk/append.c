@@ -35,7 +35,7 @@ static int next_segment(struct disk *disk)
 		next->id, clock_random_u64(disk->settings.clock), disk->last_seq + 1, atomic_load(&disk->durable_seq)};
 	next->last_seq = disk->last_seq;
 	pthread_mutex_lock(&disk->table.lock);
-	error = table_add(&disk->table, next);
+	error = segments_add(&disk->table, next);
 	pthread_mutex_unlock(&disk->table.lock);
 	if (error)
 		return error;

@@ -23,17 +23,17 @@ void disk_fail(struct disk *disk, int error, const char *what)
 	pthread_cond_broadcast(&disk->room);
 	pthread_cond_broadcast(&disk->spare);
 	pthread_mutex_unlock(&disk->lock);
-	writer_wake_all(disk);
+	disk_wake_all(disk);
 	disk->settings.events.failed(disk->settings.events.context, error, what);
 }
 
 int disk_start(struct disk *disk)
 {
-	int error = -pthread_create(&disk->writer, NULL, writer_run, disk);
+	int error = -pthread_create(&disk->writer, NULL, disk_writer_run, disk);
 
 	if (error)
 		return error;
-	error = -pthread_create(&disk->keeper, NULL, keeper_run, disk);
+	error = -pthread_create(&disk->keeper, NULL, disk_keeper_run, disk);
 	if (error) {
 		pthread_mutex_lock(&disk->lock);
 		disk->stopping = true;
@@ -245,7 +245,7 @@ int disk_open(const struct disk_settings *settings, struct durability **ret_dura
 	if (!error)
 		error = make_dir(disk);
 	if (!error)
-		error = recover_list(disk);
+		error = disk_recover_list(disk);
 	if (error) {
 		disk_free(disk);
 		return error;

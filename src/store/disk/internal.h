@@ -115,13 +115,13 @@ void disk_notice(struct disk *disk, const char *event, const char *format, ...) 
 void disk_fail(struct disk *disk, int error, const char *what);
 MUST_CHECK int disk_start(struct disk *disk); /* the two threads */
 
-/* ---- table.c ---- */
+/* ---- segments.c ---- */
 struct segment *segment_new(uint64_t id); /* NULL: no memory */
 void segment_free(struct disk *disk, struct segment **segment);
 void segment_path(const struct disk *disk, const struct segment *segment, char path[DISK_PATH_MAX]);
 void segment_path_named(const struct disk *disk, uint64_t id, const char *ending, char path[DISK_PATH_MAX]);
-MUST_CHECK int table_add(struct segment_table *table, struct segment *segment);
-void table_remove(struct segment_table *table, struct segment *segment);
+MUST_CHECK int segments_add(struct segment_table *table, struct segment *segment);
+void segments_remove(struct segment_table *table, struct segment *segment);
 /* For use until segment_unref(): with its file open. -ENOENT; dropped ones are found while something keeps them alive. */
 MUST_CHECK int segment_ref(struct disk *disk, uint64_t id, struct segment **ret_segment);
 void segment_unref(struct disk *disk, struct segment *segment);
@@ -138,21 +138,21 @@ MUST_CHECK int disk_read(
 	struct durability *d, const struct record_place *place, uint32_t offset, uint32_t bytes, char *to);
 
 /* ---- writer.c ---- */
-void *writer_run(void *disk);
+void *disk_writer_run(void *disk);
 MUST_CHECK int disk_wait(struct durability *d, uint64_t seq);
-void writer_wake_all(struct disk *disk);
+void disk_wake_all(struct disk *disk);
 
 /* ---- keeper.c ---- */
-void *keeper_run(void *disk);
+void *disk_keeper_run(void *disk);
 /* Writes the seal and makes it durable. All of the segment is durable, and its file open for writing. */
 MUST_CHECK int segment_seal(struct disk *disk, struct segment *segment);
 /* The same for a segment that ends early: gives back the space it does not need. */
 MUST_CHECK int segment_finish(struct disk *disk, struct segment *segment);
 
 /* ---- recover.c, replay.c ---- */
-MUST_CHECK int recover_list(struct disk *disk);
+MUST_CHECK int disk_recover_list(struct disk *disk);
 /* Renames a segment's file away; the keeper recycles or removes it. */
-MUST_CHECK int set_aside(struct disk *disk, struct segment *segment);
+MUST_CHECK int segment_set_aside(struct disk *disk, struct segment *segment);
 MUST_CHECK int disk_replay(struct durability *d, uint64_t from_seq, bool salvage, record_reader *each, void *context);
 
 /* ---- walk.c ---- */

@@ -238,7 +238,7 @@ static void tell(struct disk *disk, bool *told)
 	pthread_mutex_lock(&disk->lock);
 }
 
-void *keeper_run(void *arg)
+void *disk_keeper_run(void *arg)
 {
 	struct disk *disk = arg;
 	struct timespec retry = {0, 0};

@@ -52,7 +52,7 @@ static int add_name(void *arg, const char *text)
 	return 0;
 }
 
-int set_aside(struct disk *disk, struct segment *segment)
+int segment_set_aside(struct disk *disk, struct segment *segment)
 {
 	char from[DISK_PATH_MAX], to[DISK_PATH_MAX];
 	int error;
@@ -76,7 +76,7 @@ static int add_spare(struct disk *disk, struct segment *segment)
 	int error;
 
 	if (segment->file_bytes != disk->settings.segment_bytes)
-		return set_aside(disk, segment);
+		return segment_set_aside(disk, segment);
 	error = disk->files->sync(disk->files->context, segment->file);
 	if (!error)
 		segment_list_put(&disk->ready, segment);
@@ -103,7 +103,7 @@ static int look_at(struct disk *disk, struct segment *segment)
 	if (error)
 		return error;
 	if (have < sizeof(block)) /* its making was cut short */
-		return set_aside(disk, segment);
+		return segment_set_aside(disk, segment);
 	switch (segment_header_get(block, segment->id, &segment->header, &segment->sealed, &seal)) {
 	case SEGMENT_SPARE:
 		return add_spare(disk, segment);
@@ -117,7 +117,7 @@ static int look_at(struct disk *disk, struct segment *segment)
 	segment->used = segment->sealed ? seal.used : 0;
 	segment->last_seq = segment->sealed ? seal.last_seq : segment->header.first_seq - 1;
 	atomic_store(&segment->written, (uint32_t)segment->file_bytes);
-	return table_add(&disk->table, segment);
+	return segments_add(&disk->table, segment);
 }
 
 static int add_file(struct disk *disk, uint64_t id, bool old)
@@ -168,7 +168,7 @@ static int order_spares(struct disk *disk)
 		if (segment->id > newest)
 			segment_list_put(&disk->ready, segment);
 		else
-			error = set_aside(disk, segment);
+			error = segment_set_aside(disk, segment);
 		if (error) {
 			segment_list_put(&disk->ready, segment);
 			return error;
@@ -177,7 +177,7 @@ static int order_spares(struct disk *disk)
 	return 0;
 }
 
-int recover_list(struct disk *disk)
+int disk_recover_list(struct disk *disk)
 {
 	struct names names = {disk, NULL, 0, 0};
 	int error = disk->files->list(disk->files->context, disk->dir, add_name, &names);

@@ -166,11 +166,11 @@ static int mend(struct recovery *r)
 	}
 	while (!error && table->count > r->survivors) {
 		segment = table->at[table->count - 1];
-		table_remove(table, segment);
+		segments_remove(table, segment);
 		segment_list_put(&disk->cut, segment);
 	}
 	while (!error && (segment = segment_list_take(&disk->cut))) {
-		error = set_aside(disk, segment);
+		error = segment_set_aside(disk, segment);
 		if (error)
 			segment_list_put(&disk->cut, segment);
 	}
@@ -192,7 +192,7 @@ static void find_cut(struct disk *disk)
 			bound = segment->header.first_seq;
 			continue;
 		}
-		table_remove(table, segment);
+		segments_remove(table, segment);
 		segment_list_put(&disk->cut, segment);
 	}
 }

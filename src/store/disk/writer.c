@@ -20,7 +20,7 @@ static void futex_wake(struct disk *disk, _Atomic uint32_t *word)
 		(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-void writer_wake_all(struct disk *disk)
+void disk_wake_all(struct disk *disk)
 {
 	futex_wake(disk, &disk->done[0]);
 	futex_wake(disk, &disk->done[1]);
@@ -161,7 +161,7 @@ static int write_batch(struct disk *disk, struct batch *batch)
 	return 0;
 }
 
-void *writer_run(void *arg)
+void *disk_writer_run(void *arg)
 {
 	struct disk *disk = arg;
 	struct batch *batch;

@@ -57,7 +57,7 @@ void segment_path(const struct disk *disk, const struct segment *segment, char p
 	segment_path_named(disk, segment->id, segment->dropped ? ".old" : ".seg", path);
 }
 
-int table_add(struct segment_table *table, struct segment *segment)
+int segments_add(struct segment_table *table, struct segment *segment)
 {
 	size_t at = table->count;
 
@@ -103,7 +103,7 @@ static struct segment *table_find(const struct segment_table *table, uint64_t id
 	return at < table->count && table->at[at]->id == id ? table->at[at] : NULL;
 }
 
-void table_remove(struct segment_table *table, struct segment *segment)
+void segments_remove(struct segment_table *table, struct segment *segment)
 {
 	size_t at = table_index(table, segment->id);
 
@@ -181,7 +181,7 @@ static bool is_over(struct disk *disk, struct segment *segment)
 {
 	if (!segment->dropped || segment->refs || segment->pins)
 		return false;
-	table_remove(&disk->table, segment);
+	segments_remove(&disk->table, segment);
 	return true;
 }
 

@@ -1,0 +1,627 @@
+#include "sim_files.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { SECTOR = 512, NAMES_MAX = 256, HANDLES_MAX = 1024, CHANGES_MAX = 512, PATH_ROOM = 128 };
+
+struct content {
+	char *bytes;
+	size_t size, room;
+	size_t filled; /* bytes may lie beyond the size; a greater size will show them */
+};
+
+struct inode {
+	struct content now, disk;
+	unsigned char *dirty; /* per sector of now.room */
+	bool size_dirty;
+	unsigned handles;
+	struct inode *next;
+};
+
+struct name {
+	char path[PATH_ROOM];
+	struct inode *inode; /* NULL: a directory */
+};
+
+struct names {
+	struct name at[NAMES_MAX];
+	size_t count;
+};
+
+struct change { /* of a directory, not synced */
+	enum { CHANGE_ADD, CHANGE_REMOVE, CHANGE_RENAME } kind;
+	struct name name;
+	char to[PATH_ROOM];
+};
+
+struct sim_files {
+	struct file_system system;
+	pthread_mutex_t lock;
+	uint64_t random, count, fail_at, stop_at, room;
+	int error;
+	bool stopped;
+	struct names now, disk;
+	struct change changes[CHANGES_MAX];
+	size_t change_count;
+	struct inode *inodes;
+	struct inode *handles[HANDLES_MAX];
+};
+
+static uint64_t chance(struct sim_files *sim, uint64_t of)
+{
+	sim->random ^= sim->random << 13;
+	sim->random ^= sim->random >> 7;
+	sim->random ^= sim->random << 17;
+	return (sim->random * 0x2545f4914f6cdd1dULL >> 33) % of;
+}
+
+/* ---- Names ---- */
+
+static struct name *names_find(struct names *names, const char *path)
+{
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->at[i].path, path) == 0)
+			return &names->at[i];
+	return NULL;
+}
+
+static void names_remove(struct names *names, const char *path)
+{
+	struct name *name = names_find(names, path);
+
+	if (name)
+		*name = names->at[--names->count];
+}
+
+static void path_set(char to[PATH_ROOM], const char *path)
+{
+	CHECK(strlen(path) < PATH_ROOM);
+	memcpy(to, path, strlen(path) + 1);
+}
+
+static void names_add(struct names *names, const char *path, struct inode *inode)
+{
+	struct name name = {.inode = inode};
+
+	path_set(name.path, path);
+	names_remove(names, path);
+	CHECK(names->count < NAMES_MAX);
+	names->at[names->count++] = name;
+}
+
+static bool is_in(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (strcmp(dir, ".") == 0)
+		return !strchr(path, '/');
+	return strncmp(path, dir, len) == 0 && path[len] == '/' && !strchr(path + len + 1, '/');
+}
+
+static void apply(struct names *names, const struct change *change)
+{
+	struct name *name;
+
+	switch (change->kind) {
+	case CHANGE_ADD:
+		names_add(names, change->name.path, change->name.inode);
+		break;
+	case CHANGE_REMOVE:
+		names_remove(names, change->name.path);
+		break;
+	case CHANGE_RENAME:
+		name = names_find(names, change->name.path);
+		if (name) {
+			struct inode *inode = name->inode;
+
+			names_remove(names, change->name.path);
+			names_add(names, change->to, inode);
+		}
+		break;
+	}
+}
+
+static void change_names(struct sim_files *sim, const struct change *change)
+{
+	apply(&sim->now, change);
+	CHECK(sim->change_count < CHANGES_MAX);
+	sim->changes[sim->change_count++] = *change;
+}
+
+/* ---- Contents ---- */
+
+static void content_fill(struct content *content, size_t size)
+{
+	if (size > content->room) {
+		content->bytes = realloc(content->bytes, size);
+		CHECK(content->bytes);
+		content->room = size;
+	}
+	if (size > content->filled)
+		memset(content->bytes + content->filled, 0, size - content->filled);
+	content->filled = MAX(content->filled, size);
+}
+
+static void content_size(struct content *content, size_t size)
+{
+	content_fill(content, size);
+	if (size < content->size)
+		content->filled = size;
+	content->size = size;
+}
+
+static void inode_size(struct inode *inode, size_t size)
+{
+	size_t before = (inode->now.room + SECTOR - 1) / SECTOR;
+	size_t sectors;
+
+	if (size == inode->now.size)
+		return;
+	content_size(&inode->now, size);
+	inode->size_dirty = true;
+	sectors = (inode->now.room + SECTOR - 1) / SECTOR;
+	if (sectors > before) {
+		inode->dirty = realloc(inode->dirty, sectors);
+		CHECK(inode->dirty);
+		memset(inode->dirty + before, 0, sectors - before);
+	}
+}
+
+static void sector_to_disk(struct inode *inode, size_t sector)
+{
+	size_t at = sector * SECTOR;
+	size_t len = at < inode->now.size ? MIN((size_t)SECTOR, inode->now.size - at) : 0;
+
+	inode->dirty[sector] = 0;
+	content_fill(&inode->disk, at + len);
+	if (len)
+		memcpy(inode->disk.bytes + at, inode->now.bytes + at, len);
+}
+
+/* Each sector that was not synced reaches the disk, or not. `keep` of 4; without `again` it will not be tried again. */
+static void sectors_to_disk(struct sim_files *sim, struct inode *inode, unsigned keep, bool again)
+{
+	size_t sectors = (inode->now.room + SECTOR - 1) / SECTOR;
+
+	for (size_t i = 0; i < sectors; i++) {
+		if (!inode->dirty[i])
+			continue;
+		if (keep == 4 || chance(sim, 4) < keep)
+			sector_to_disk(inode, i);
+		else if (!again)
+			inode->dirty[i] = 0;
+	}
+}
+
+static void size_to_disk(struct inode *inode)
+{
+	if (inode->size_dirty)
+		content_size(&inode->disk, inode->now.size);
+	inode->size_dirty = false;
+}
+
+static void inode_free(struct inode *inode)
+{
+	free(inode->now.bytes);
+	free(inode->disk.bytes);
+	free(inode->dirty);
+	free(inode);
+}
+
+static bool is_named(const struct names *names, const struct inode *inode)
+{
+	for (size_t i = 0; i < names->count; i++)
+		if (names->at[i].inode == inode)
+			return true;
+	return false;
+}
+
+static bool is_used(const struct sim_files *sim, const struct inode *inode)
+{
+	if (inode->handles || is_named(&sim->now, inode) || is_named(&sim->disk, inode))
+		return true;
+	for (size_t i = 0; i < sim->change_count; i++)
+		if (sim->changes[i].kind == CHANGE_ADD && sim->changes[i].name.inode == inode)
+			return true;
+	return false;
+}
+
+static void collect(struct sim_files *sim)
+{
+	struct inode **at = &sim->inodes;
+
+	while (*at) {
+		struct inode *inode = *at;
+
+		if (is_used(sim, inode)) {
+			at = &inode->next;
+			continue;
+		}
+		*at = inode->next;
+		inode_free(inode);
+	}
+}
+
+static bool has_room(const struct sim_files *sim, const struct inode *inode, uint64_t size)
+{
+	uint64_t used = 0;
+
+	if (size <= inode->now.size)
+		return true;
+	for (const struct inode *i = sim->inodes; i; i = i->next)
+		used += i == inode ? size : i->now.size;
+	return used <= sim->room;
+}
+
+/* ---- Operations ---- */
+
+/* What becomes of this operation: 0, or the error it ends with; *ret_partly: it may do some of its work all the same. */
+static int begin(struct sim_files *sim, bool *ret_partly)
+{
+	pthread_mutex_lock(&sim->lock);
+	*ret_partly = false;
+	sim->count++;
+	if (sim->stopped)
+		return -EIO;
+	if (sim->count == sim->stop_at) {
+		sim->stopped = *ret_partly = true;
+		return -EIO;
+	}
+	if (sim->count == sim->fail_at) {
+		*ret_partly = true;
+		return sim->error;
+	}
+	return 0;
+}
+
+static int end(struct sim_files *sim, int error)
+{
+	pthread_mutex_unlock(&sim->lock);
+	return error;
+}
+
+static int sim_open(void *context, const char *path, enum file_mode mode, int *ret_file)
+{
+	struct sim_files *sim = context;
+	struct name *name;
+	struct inode *inode;
+	bool partly;
+	int file = 0;
+	int error = begin(sim, &partly);
+
+	if (error)
+		return end(sim, error);
+	name = names_find(&sim->now, path);
+	if (!name && mode == FILE_READ)
+		return end(sim, -ENOENT);
+	if (name) {
+		inode = name->inode;
+	} else {
+		struct change change = {.kind = CHANGE_ADD};
+
+		inode = calloc(1, sizeof(*inode));
+		CHECK(inode);
+		inode->next = sim->inodes;
+		sim->inodes = inode;
+		path_set(change.name.path, path);
+		change.name.inode = inode;
+		change_names(sim, &change);
+	}
+	while (file < HANDLES_MAX && sim->handles[file])
+		file++;
+	CHECK(inode && file < HANDLES_MAX);
+	sim->handles[file] = inode;
+	inode->handles++;
+	*ret_file = file;
+	return end(sim, 0);
+}
+
+/* Also when the process is "gone": it frees what it holds. */
+static int sim_close(void *context, int file)
+{
+	struct sim_files *sim = context;
+
+	pthread_mutex_lock(&sim->lock);
+	CHECK(file >= 0 && file < HANDLES_MAX && sim->handles[file]);
+	sim->handles[file]->handles--;
+	sim->handles[file] = NULL;
+	collect(sim);
+	return end(sim, 0);
+}
+
+static struct inode *inode_of(struct sim_files *sim, int file)
+{
+	CHECK(file >= 0 && file < HANDLES_MAX && sim->handles[file]);
+	return sim->handles[file];
+}
+
+static int sim_read(void *context, int file, uint64_t at, char *to, size_t bytes, size_t *ret_bytes)
+{
+	struct sim_files *sim = context;
+	bool partly;
+	int error = begin(sim, &partly);
+	struct inode *inode = inode_of(sim, file);
+
+	if (error)
+		return end(sim, error);
+	bytes = at < inode->now.size ? MIN(bytes, inode->now.size - (size_t)at) : 0;
+	if (bytes)
+		memcpy(to, inode->now.bytes + at, bytes);
+	*ret_bytes = bytes;
+	return end(sim, 0);
+}
+
+static int sim_write(void *context, int file, uint64_t at, struct slice bytes)
+{
+	struct sim_files *sim = context;
+	bool partly;
+	int error = begin(sim, &partly);
+	struct inode *inode = inode_of(sim, file);
+
+	if (!error && !has_room(sim, inode, at + bytes.len)) {
+		error = -ENOSPC;
+		partly = true;
+	}
+	if (partly && bytes.len)
+		bytes.len = (size_t)chance(sim, bytes.len + 1);
+	if ((error && !partly) || !bytes.len)
+		return end(sim, error);
+	if (!has_room(sim, inode, at + bytes.len))
+		return end(sim, error);
+	if (at + bytes.len > inode->now.size)
+		inode_size(inode, (size_t)at + bytes.len);
+	/* Now and then the kernel writes something back by itself: so older unsynced states can be on disk, too. */
+	if (chance(sim, 16) == 0)
+		sectors_to_disk(sim, inode, 1, true);
+	memcpy(inode->now.bytes + at, bytes.at, bytes.len);
+	memset(inode->dirty + at / SECTOR, 1, (size_t)((at + bytes.len + SECTOR - 1) / SECTOR - at / SECTOR));
+	return end(sim, error);
+}
+
+static int sim_sync(void *context, int file)
+{
+	struct sim_files *sim = context;
+	bool partly;
+	int error = begin(sim, &partly);
+	struct inode *inode = inode_of(sim, file);
+
+	if (error && !partly)
+		return end(sim, error);
+	sectors_to_disk(sim, inode, error ? 2 : 4, sim->stopped);
+	if (!error || chance(sim, 2))
+		size_to_disk(inode);
+	return end(sim, error);
+}
+
+static int sim_allocate(void *context, int file, uint64_t bytes)
+{
+	struct sim_files *sim = context;
+	bool partly;
+	int error = begin(sim, &partly);
+	struct inode *inode = inode_of(sim, file);
+
+	if (!error && !has_room(sim, inode, bytes))
+		error = -ENOSPC;
+	if (!error && bytes > inode->now.size)
+		inode_size(inode, (size_t)bytes);
+	return end(sim, error);
+}
+
+static int sim_size(void *context, int file, uint64_t *ret_bytes)
+{
+	struct sim_files *sim = context;
+	bool partly;
+	int error = begin(sim, &partly);
+
+	if (!error)
+		*ret_bytes = inode_of(sim, file)->now.size;
+	return end(sim, error);
+}
+
+static int sim_truncate(void *context, int file, uint64_t bytes)
+{
+	struct sim_files *sim = context;
+	bool partly;
+	int error = begin(sim, &partly);
+
+	if (!error)
+		inode_size(inode_of(sim, file), (size_t)bytes);
+	return end(sim, error);
+}
+
+static int sim_rename(void *context, const char *from, const char *to)
+{
+	struct sim_files *sim = context;
+	struct change change = {.kind = CHANGE_RENAME};
+	bool partly;
+	int error = begin(sim, &partly);
+
+	if (!error && !names_find(&sim->now, from))
+		error = -ENOENT;
+	if (error)
+		return end(sim, error);
+	path_set(change.name.path, from);
+	path_set(change.to, to);
+	change_names(sim, &change);
+	return end(sim, 0);
+}
+
+static int sim_unlink(void *context, const char *path)
+{
+	struct sim_files *sim = context;
+	struct change change = {.kind = CHANGE_REMOVE};
+	bool partly;
+	int error = begin(sim, &partly);
+
+	if (!error && !names_find(&sim->now, path))
+		error = -ENOENT;
+	if (error)
+		return end(sim, error);
+	path_set(change.name.path, path);
+	change_names(sim, &change);
+	return end(sim, 0);
+}
+
+static int sim_make_dir(void *context, const char *path)
+{
+	struct sim_files *sim = context;
+	struct change change = {.kind = CHANGE_ADD};
+	bool partly;
+	int error = begin(sim, &partly);
+
+	if (error || names_find(&sim->now, path))
+		return end(sim, error);
+	path_set(change.name.path, path);
+	change_names(sim, &change);
+	return end(sim, 0);
+}
+
+/* Changes of this directory become durable in their order; those of others stay open. */
+static int sim_sync_dir(void *context, const char *path)
+{
+	struct sim_files *sim = context;
+	bool partly;
+	size_t left = 0;
+	int error = begin(sim, &partly);
+
+	if (error && !partly)
+		return end(sim, error);
+	for (size_t i = 0; i < sim->change_count; i++) {
+		if (is_in(sim->changes[i].name.path, path) && (!error || chance(sim, 2)))
+			apply(&sim->disk, &sim->changes[i]);
+		else
+			sim->changes[left++] = sim->changes[i];
+	}
+	sim->change_count = left;
+	collect(sim);
+	return end(sim, error);
+}
+
+static int sim_list(void *context, const char *path, int (*each)(void *arg, const char *name), void *arg)
+{
+	struct sim_files *sim = context;
+	bool partly;
+	int error = begin(sim, &partly);
+
+	for (size_t i = 0; i < sim->now.count && !error; i++)
+		if (is_in(sim->now.at[i].path, path))
+			error = each(arg, sim->now.at[i].path + strlen(path) + 1);
+	return end(sim, error);
+}
+
+/* ---- The test's side ---- */
+
+struct sim_files *sim_files_new(uint64_t seed)
+{
+	struct sim_files *sim = calloc(1, sizeof(*sim));
+
+	CHECK(sim && pthread_mutex_init(&sim->lock, NULL) == 0);
+	sim->random = seed * 0x9e3779b97f4a7c15ULL | 1;
+	sim->room = UINT64_MAX;
+	sim->system = (struct file_system){sim_open, sim_close, sim_read, sim_write, sim_sync, sim_allocate, sim_size,
+		sim_truncate, sim_rename, sim_unlink, sim_make_dir, sim_sync_dir, sim_list, sim};
+	return sim;
+}
+
+void sim_files_free(struct sim_files **sim)
+{
+	if (!*sim)
+		return;
+	for (struct inode *next, *i = (*sim)->inodes; i; i = next) {
+		next = i->next;
+		inode_free(i);
+	}
+	pthread_mutex_destroy(&(*sim)->lock);
+	free(*sim);
+	*sim = NULL;
+}
+
+const struct file_system *sim_files_system(struct sim_files *sim)
+{
+	return &sim->system;
+}
+
+uint64_t sim_files_count(struct sim_files *sim)
+{
+	pthread_mutex_lock(&sim->lock);
+	uint64_t count = sim->count;
+
+	pthread_mutex_unlock(&sim->lock);
+	return count;
+}
+
+void sim_files_fail_at(struct sim_files *sim, uint64_t n, int error)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim->fail_at = n ? sim->count + n : 0;
+	sim->error = error;
+	pthread_mutex_unlock(&sim->lock);
+}
+
+void sim_files_stop_at(struct sim_files *sim, uint64_t n)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim->stop_at = n ? sim->count + n : 0;
+	pthread_mutex_unlock(&sim->lock);
+}
+
+void sim_files_room(struct sim_files *sim, uint64_t bytes)
+{
+	pthread_mutex_lock(&sim->lock);
+	sim->room = bytes;
+	pthread_mutex_unlock(&sim->lock);
+}
+
+void sim_files_restart(struct sim_files *sim)
+{
+	for (size_t i = 0; i < HANDLES_MAX; i++)
+		CHECK(!sim->handles[i]);
+	sim->stopped = false;
+	sim->stop_at = sim->fail_at = 0;
+}
+
+void sim_files_power_cut(struct sim_files *sim)
+{
+	sim_files_restart(sim);
+	for (size_t i = 0; i < sim->change_count; i++)
+		if (chance(sim, 2))
+			apply(&sim->disk, &sim->changes[i]);
+	sim->change_count = 0;
+	sim->now = sim->disk;
+	collect(sim);
+	for (struct inode *inode = sim->inodes; inode; inode = inode->next) {
+		sectors_to_disk(sim, inode, (unsigned)chance(sim, 5), false);
+		if (chance(sim, 2))
+			size_to_disk(inode);
+		inode_size(inode, inode->disk.size);
+		inode->size_dirty = false;
+		if (inode->disk.size)
+			memcpy(inode->now.bytes, inode->disk.bytes, inode->disk.size);
+	}
+}
+
+bool sim_files_get(struct sim_files *sim, const char *path, struct slice *ret_bytes)
+{
+	struct name *name = names_find(&sim->now, path);
+
+	if (!name || !name->inode)
+		return false;
+	*ret_bytes = (struct slice){name->inode->now.bytes, name->inode->now.size};
+	return true;
+}
+
+void sim_files_patch(struct sim_files *sim, const char *path, uint64_t at, struct slice bytes)
+{
+	struct name *name = names_find(&sim->now, path);
+
+	CHECK(name && name->inode);
+	if (at + bytes.len > name->inode->now.size)
+		inode_size(name->inode, (size_t)at + bytes.len);
+	sectors_to_disk(sim, name->inode, 4, true);
+	size_to_disk(name->inode);
+	if (!bytes.len)
+		return;
+	memcpy(name->inode->now.bytes + at, bytes.at, bytes.len);
+	memcpy(name->inode->disk.bytes + at, bytes.at, bytes.len);
+}

@@ -1,0 +1,137 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "sim_disk.h"
+
+enum { WORLDS = 30, ROUNDS = 50, STEPS = 60 };
+
+/* The process or the machine is gone. */
+static void crash(struct sim_disk *world)
+{
+	sim_disk_close(world);
+	if (sim_disk_chance(world, 4) == 0)
+		sim_files_restart(world->files);
+	else
+		sim_files_power_cut(world->files);
+}
+
+/*
+ * Work, interrupted at some operation, wherever it falls: in appending, recovering, sealing, recycling, making segments. What was
+ * promised is there after every one of them.
+ */
+static void nothing_promised_is_lost(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= WORLDS; seed++) {
+		struct sim_disk *world = sim_disk_new(seed);
+		unsigned opened = 0;
+
+		world->spares = 1 + (unsigned)(seed % 2);
+		for (unsigned round = 0; round < ROUNDS; round++) {
+			if (sim_disk_chance(world, 8))
+				sim_files_stop_at(world->files, 1 + sim_disk_chance(world, round % 3 ? 300 : 30));
+			if (sim_disk_open(world) == 0) {
+				opened++;
+				(void)sim_disk_work(world, STEPS);
+			}
+			crash(world);
+			assert_int_equal(world->wrong, 0);
+		}
+		assert_int_equal(sim_disk_open(world), 0);
+		assert_int_equal(sim_disk_work(world, STEPS), 0);
+		sim_disk_close(world);
+		assert_int_equal(sim_disk_open(world), 0);
+		sim_disk_close(world);
+		assert_int_equal(world->wrong, 0);
+		assert_int_equal(world->notices, 0); /* a crash is not damage */
+		assert_true(opened > ROUNDS / 4);
+		sim_disk_free(&world);
+	}
+}
+
+/* A short life with everything in it, in which one operation fails. False: it ended before that operation came. */
+static bool live(struct sim_disk *world, uint64_t n, int error)
+{
+	uint64_t before;
+
+	assert_int_equal(sim_disk_open(world), 0);
+	(void)sim_disk_work(world, 80);
+	crash(world);
+	before = sim_files_count(world->files);
+	sim_files_fail_at(world->files, n, error);
+	if (sim_disk_open(world) == 0)
+		(void)sim_disk_work(world, 80);
+	sim_disk_close(world);
+	return sim_files_count(world->files) - before >= n;
+}
+
+static void every_operation_may_fail(void **state)
+{
+	static const int errors[] = {-EIO, -ENOSPC};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(errors); i++) {
+		for (uint64_t n = 1, ended = 0; ended < 3; n++) {
+			struct sim_disk *world = sim_disk_new(1000 + n);
+
+			ended += !live(world, n, errors[i]);
+			crash(world);
+			assert_int_equal(sim_disk_open(world), 0);
+			assert_int_equal(sim_disk_work(world, 20), 0);
+			crash(world);
+			assert_int_equal(sim_disk_open(world), 0);
+			sim_disk_close(world);
+			assert_int_equal(world->wrong, 0);
+			assert_int_equal(world->notices, 0);
+			sim_disk_free(&world);
+		}
+	}
+}
+
+/* Is what was written before, but not synced, dealt with? */
+static void recovery_is_interrupted(uint64_t seed, uint64_t n, unsigned times)
+{
+	struct sim_disk *world = sim_disk_new(seed);
+
+	assert_int_equal(sim_disk_open(world), 0);
+	sim_files_stop_at(world->files, 30 + sim_disk_chance(world, 60));
+	(void)sim_disk_work(world, 100);
+	sim_disk_close(world);
+	sim_files_restart(world->files);
+	for (unsigned i = 0; i < times; i++) {
+		sim_files_stop_at(world->files, n + i);
+		(void)sim_disk_open(world);
+		sim_disk_close(world);
+		sim_files_power_cut(world->files);
+	}
+	assert_int_equal(sim_disk_open(world), 0);
+	assert_int_equal(sim_disk_work(world, 10), 0);
+	sim_disk_close(world);
+	assert_int_equal(world->wrong, 0);
+	assert_int_equal(world->notices, 0);
+	sim_disk_free(&world);
+}
+
+static void recovery_may_be_interrupted_anywhere(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1; n <= 40; n++)
+		for (uint64_t seed = 1; seed <= 10; seed++)
+			recovery_is_interrupted(seed * 100 + n, n, 1);
+	for (uint64_t seed = 1; seed <= 20; seed++)
+		recovery_is_interrupted(seed, 1, 40);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_promised_is_lost),
+		cmocka_unit_test(every_operation_may_fail),
+		cmocka_unit_test(recovery_may_be_interrupted_anywhere),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
