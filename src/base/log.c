@@ -45,6 +45,12 @@ static bool needs_quotes(struct slice value)
 	return false;
 }
 
+/* U+0080 to U+009F in UTF-8: terminals take them for control sequences as they take ESC. */
+static bool is_control_pair(struct slice value, size_t i)
+{
+	return value.at[i] == '\xc2' && i + 1 < value.len && (unsigned char)value.at[i + 1] < 0xa0;
+}
+
 static void put_value(struct buffer *line, struct slice value)
 {
 	bool as_is = utf8_is_valid(value);
@@ -59,6 +65,8 @@ static void put_value(struct buffer *line, struct slice value)
 
 		if (c == '"' || c == '\\')
 			buffer_printf(line, "\\%c", c);
+		else if (as_is && is_control_pair(value, i))
+			buffer_printf(line, "\\xc2\\x%02x", (unsigned char)value.at[++i]);
 		else if (c < ' ' || c == 0x7f || (c >= 0x80 && !as_is))
 			buffer_printf(line, "\\x%02x", c);
 		else
@@ -81,7 +89,8 @@ void log_event(struct log *log, enum log_level level, const char *event, const s
 	t = civil_of(now_ms / 1000, 0);
 	buffer_printf(&line, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ %s event=%s", t.year, t.month, t.day, t.hour,
 		t.minute, t.second, (int)(now_ms % 1000), names[level], event);
-	for (size_t i = 0; i < count; i++) {
+	/* What would be cut off anyhow is not written: it could fill the buffer, and then there would be no line end. */
+	for (size_t i = 0; i < count && line.len < LOG_LINE_MAX; i++) {
 		if (fields[i].value.len == 0)
 			continue;
 		buffer_printf(&line, " %s=", fields[i].key);

@@ -60,7 +60,7 @@ bool slice_starts_nocase(struct slice s, struct slice prefix)
 
 bool slice_ends(struct slice s, struct slice suffix)
 {
-	return s.len >= suffix.len && slice_equal((struct slice){s.at + (s.len - suffix.len), suffix.len}, suffix);
+	return s.len >= suffix.len && slice_equal(slice_from(s, s.len - suffix.len), suffix);
 }
 
 int slice_compare(struct slice a, struct slice b)
