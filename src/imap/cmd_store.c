@@ -95,10 +95,8 @@ static void tell_message(
 	if (failed || !store->command->store.silent) {
 		session_put_flags(s, seq, entry, uid);
 	} else if ((s->enabled & ENABLED_CONDSTORE) && uid_set_has(uid_list_set(&store->changed), entry->uid)) {
-		buffer_printf(session_out(s), "* %u FETCH (", seq);
-		if (uid || (s->enabled & ENABLED_QRESYNC))
-			buffer_printf(session_out(s), "UID %u ", entry->uid);
-		buffer_printf(session_out(s), "MODSEQ (%llu))\r\n", (unsigned long long)entry->modseq);
+		buffer_printf(session_out(s), "* %u FETCH (UID %u MODSEQ (%llu))\r\n", seq, entry->uid,
+			(unsigned long long)entry->modseq);
 	}
 }
 

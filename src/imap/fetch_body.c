@@ -112,17 +112,9 @@ static void fields_answer(struct fetch_run *run)
 	run->flow = bytes ? FLOW_SCRATCH : FLOW_NONE;
 }
 
-static void select_fields(struct fetch_run *run, struct slice header)
-{
-	const struct fetch_body *body = run->body;
-
-	buffer_reset(&run->scratch);
-	mail_fields_select(header, body->names, body->name_count, body->fields == FIELDS_NOT_NAMED, &run->scratch);
-	fields_answer(run);
-}
-
 static void fields_begin(struct fetch_run *run, uint64_t at, uint64_t bytes)
 {
+	const struct fetch_body *body = run->body;
 	struct buffer header = BUFFER_INIT(FETCH_HEADER_BYTES_MAX);
 
 	bytes = MIN(bytes, (uint64_t)FETCH_HEADER_BYTES_MAX);
@@ -130,7 +122,10 @@ static void fields_begin(struct fetch_run *run, uint64_t at, uint64_t bytes)
 		run->damaged = true;
 		fetch_put_nil(run, run->body);
 	} else {
-		select_fields(run, buffer_slice(&header));
+		buffer_reset(&run->scratch);
+		mail_fields_select(buffer_slice(&header), body->names, body->name_count,
+			body->fields == FIELDS_NOT_NAMED, &run->scratch);
+		fields_answer(run);
 	}
 	buffer_free(&header);
 }
@@ -142,9 +137,13 @@ static bool fields_from_description(struct fetch_run *run)
 
 	if (body->fields != FIELDS_NAMED || !body->names_are_common || body->section.path_len)
 		return false;
-	if (!fetch_find(run) || !mail_common_is_complete(&run->brief))
+	/* Whether there is a blank line to end with is sure only where a body follows it. */
+	if (!fetch_unpack(run) || !mail_common_is_complete(&run->brief) || !run->message.parts[0].body_bytes)
 		return false;
-	select_fields(run, run->brief.common);
+	buffer_reset(&run->scratch);
+	mail_fields_select(run->brief.common, body->names, body->name_count, false, &run->scratch);
+	buffer_put_text(&run->scratch, "\r\n");
+	fields_answer(run);
 	return true;
 }
 

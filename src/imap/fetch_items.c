@@ -22,7 +22,7 @@ bool fetch_unpack(struct fetch_run *run)
 	if (!fetch_find(run))
 		return false;
 	arena_reset(run->parts);
-	run->unpacked = !mail_unpack(run->email.packed, run->parts, &run->message);
+	run->unpacked = !mail_unpack(run->email.packed, run->parts, &run->message) && run->message.part_count;
 	run->damaged |= !run->unpacked;
 	return run->unpacked;
 }
@@ -46,7 +46,7 @@ static unsigned items_of(const struct fetch_run *run)
 		items |= FETCH_FLAGS;
 		if (run->session->enabled & ENABLED_CONDSTORE)
 			items |= FETCH_MODSEQ;
-		if (run->session->enabled & (ENABLED_QRESYNC | ENABLED_REV2))
+		if (sync_names_uid(run->session))
 			items |= FETCH_UID;
 	}
 	return items;
@@ -64,7 +64,10 @@ void fetch_put_items(struct fetch_run *run)
 	const struct entry *entry = &run->entry;
 	unsigned items = items_of(run);
 
-	buffer_printf(out, "* %u FETCH (", run->seq);
+	/* No printf here: this is written a million times for a large mailbox. */
+	buffer_put(out, SLICE("* "));
+	buffer_put_u64(out, run->seq);
+	buffer_put(out, SLICE(" FETCH ("));
 	run->first = true;
 	if (items & FETCH_UID)
 		put_number(run, SLICE("UID"), entry->uid);
@@ -74,7 +77,9 @@ void fetch_put_items(struct fetch_run *run)
 	}
 	if (items & FETCH_MODSEQ) {
 		fetch_put_name(run, SLICE("MODSEQ"));
-		buffer_printf(out, "(%llu)", (unsigned long long)entry->modseq);
+		buffer_put_byte(out, '(');
+		buffer_put_u64(out, entry->modseq);
+		buffer_put_byte(out, ')');
 	}
 	if (items & FETCH_INTERNALDATE) {
 		fetch_put_name(run, SLICE("INTERNALDATE"));

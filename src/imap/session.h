@@ -54,17 +54,21 @@ void session_no(struct imap_session *s, const char *code, const char *text);
 void session_bad(struct imap_session *s, const char *code, const char *text);
 void session_ok_printf(struct imap_session *s, const char *format, ...)
 	PRINTF_LIKE(2, 3); /* "[CODE ...] text" in one */
-/* NO with the fitting code and text for a store error: -ENOENT NONEXISTENT, -EEXIST ALREADYEXISTS, -EDQUOT OVERQUOTA, -ENOSPC UNAVAILABLE, -EPERM NOPERM/CANNOT, -ENOBUFS LIMIT, ... */
+/*
+ * NO with the fitting code and text for a store error: -ENOENT NONEXISTENT, -EEXIST ALREADYEXISTS, -EDQUOT OVERQUOTA, -ENOSPC UNAVAILABLE,
+ * -EPERM CANNOT, -ENOBUFS LIMIT, ...
+ */
 void session_error(struct imap_session *s, int error);
 
 /*
- * Ends the connection without another byte, for when a literal that was announced cannot be completed. The cursor that calls it then returns RUN_DONE.
+ * Ends the connection without another byte, for when a literal that was announced cannot be completed. The cursor that calls it then
+ * returns RUN_DONE.
  */
 void session_abort(struct imap_session *s);
 
 /*
- * Untagged news of the view: EXPUNGE/VANISHED (unless kept back), EXISTS, FETCH FLAGS (MODSEQ). sync.c. Stops when the output queue is full; what is left stays
- * queued (view_has_changes()) for the next call: while idling, when the queue has drained.
+ * Untagged news of the view: EXPUNGE/VANISHED (unless kept back), EXISTS, FETCH FLAGS (MODSEQ). sync.c. Stops when the
+ * output queue is full; what is left stays queued (view_has_changes()) for the next call: while idling, when the queue has drained.
  */
 void session_sync(struct imap_session *s, bool with_expunges);
 /* One untagged FETCH with FLAGS (UID, MODSEQ as the session's state asks). */
@@ -72,16 +76,17 @@ void session_put_flags(struct imap_session *s, uint32_t seq, const struct entry 
 /* "VANISHED (EARLIER) ..." or EXPUNGE lines; sync.c. */
 void session_put_vanished(struct imap_session *s, const struct uid_list *uids, bool earlier);
 /*
- * RFC 7162 §3.2.5: what SELECT (QRESYNC ...) reports after its other answers. A piece at a time, like a cursor's step: false when the output queue is full, then call it
- * again with the same *progress (0 at the start) when there is room; true when all is written. Nothing when UIDVALIDITY differs. sync.c.
+ * RFC 7162 §3.2.5: what SELECT (QRESYNC ...) reports after its other answers. A piece at a time, like a cursor's step: false
+ * when the output queue is full, then call it again with the same *progress (0 at the start) when there is room; true when all is
+ * written. Nothing when UIDVALIDITY differs. sync.c.
  */
 bool session_qresync(struct imap_session *s, const struct imap_select_args *args, uint64_t *progress);
 void session_enable_condstore(struct imap_session *s); /* idempotent: first CONDSTORE-enabling command, RFC 7162 §3.1 */
 void session_deselect(struct imap_session *s);         /* closes the view, writes nothing */
 
 /*
- * A sequence set of the client (numbers, or UIDs) as UIDs of the view, ascending, disjoint. Numbers that are out of range: -EINVAL (BAD, RFC 9051 §6.4.8 says UIDs
- * are silently left out). `$` is the saved result.
+ * A sequence set of the client (numbers, or UIDs) as UIDs of the view, ascending, disjoint. Numbers that are out of range: -EINVAL (BAD;
+ * RFC 9051 §6.4.8 says UIDs are silently left out). `$` is the saved result.
  */
 MUST_CHECK int session_resolve(struct imap_session *s, const struct imap_set *set, bool uid, struct uid_list *ret_uids);
 

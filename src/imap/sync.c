@@ -32,19 +32,31 @@ bool sync_walk_next(struct imap_session *s, const struct uid_list *uids, struct 
 	return false;
 }
 
+bool sync_names_uid(const struct imap_session *s)
+{
+	return s->enabled & (ENABLED_CONDSTORE | ENABLED_QRESYNC | ENABLED_REV2);
+}
+
 void session_put_flags(struct imap_session *s, uint32_t seq, const struct entry *entry, bool with_uid)
 {
 	struct buffer *out = session_out(s);
 
-	buffer_printf(out, "* %u FETCH (", seq);
-	/* RFC 7162 §3.2.4, RFC 9051 §7.5.2: what comes unasked names the UID. */
-	if (with_uid || (s->enabled & (ENABLED_QRESYNC | ENABLED_REV2)))
-		buffer_printf(out, "UID %u ", entry->uid);
-	buffer_put_text(out, "FLAGS ");
+	buffer_put(out, SLICE("* "));
+	buffer_put_u64(out, seq);
+	buffer_put(out, SLICE(" FETCH ("));
+	if (with_uid || sync_names_uid(s)) {
+		buffer_put(out, SLICE("UID "));
+		buffer_put_u64(out, entry->uid);
+		buffer_put_byte(out, ' ');
+	}
+	buffer_put(out, SLICE("FLAGS "));
 	put_flags(out, view_mailbox(s->view), entry, true);
-	if (s->enabled & ENABLED_CONDSTORE)
-		buffer_printf(out, " MODSEQ (%llu)", (unsigned long long)entry->modseq);
-	buffer_put_text(out, ")\r\n");
+	if (s->enabled & ENABLED_CONDSTORE) {
+		buffer_put(out, SLICE(" MODSEQ ("));
+		buffer_put_u64(out, entry->modseq);
+		buffer_put_byte(out, ')');
+	}
+	buffer_put(out, SLICE(")\r\n"));
 }
 
 static void put_vanished_ranges(struct imap_session *s, const struct uid_range *ranges, size_t count, bool earlier)

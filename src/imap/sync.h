@@ -11,6 +11,9 @@ enum { SYNC_RANGES_MAX = 1 << 20 /* ranges in a list of UIDs: 8 MiB */ };
 /* The answer when session_resolve() or what followed it failed: BAD for numbers that are out of range (RFC 9051 §9, seq-number). */
 void sync_set_error(struct imap_session *s, int error);
 
+/* A FETCH that tells of changed flags names the UID: RFC 9051 §7.5.2 for what comes unasked, RFC 7162 §3.2.4 once CONDSTORE is enabled. */
+bool sync_names_uid(const struct imap_session *s);
+
 /* Walks the messages of the view whose UIDs are in a list, in order. Zero-initialise; holds across turns of the loop. */
 struct sync_walk {
 	size_t range;
