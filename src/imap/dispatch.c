@@ -54,7 +54,8 @@ static void find_tag(struct imap_session_private *p)
 	if (session_need_arena(p) < 0)
 		return;
 	l = session_lexer(p, buffer_slice(&p->input.text));
-	(void)imap_command_name(&l, &p->command);
+	if (imap_command_name(&l, &p->command) < 0)
+		p->command.info = NULL; /* what there is of a tag is set */
 }
 
 void session_refuse(struct imap_session_private *p, bool announced, const struct imap_refusal *refusal)
