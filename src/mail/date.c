@@ -1,6 +1,8 @@
 /* RFC 5322 §3.3 and §4.3: dates. The order of the pieces is not insisted on: each is known by its look. */
 #include "mail/internal.h"
 
+enum { VALUE_MAX = 256 };
+
 struct date {
 	int year, month, day, hour, minute, second, zone;
 	bool has_year, has_month, has_day, has_time, has_zone;
@@ -161,13 +163,34 @@ static int month_days(int year, int month)
 	return days[month - 1] + (month == 2 && leap);
 }
 
+/*
+ * Comments and white space are taken out around colons, where they may stand (RFC 5322 §4.3), and become one space
+ * elsewhere. A longer value than `room` is no date.
+ */
+static struct slice plain_copy(struct slice value, char *room, size_t room_bytes)
+{
+	struct lexer lexer = lexer_make(value);
+	bool space = false;
+	size_t len = 0;
+
+	while (lexer_space(&lexer) && lexer.at < lexer.end && len + 2 < room_bytes) {
+		if (space && len && room[len - 1] != ':' && *lexer.at != ':')
+			room[len++] = ' ';
+		while (lexer.at < lexer.end && !byte_is_space(*lexer.at) && *lexer.at != '(' && len + 2 < room_bytes)
+			room[len++] = *lexer.at++;
+		space = true;
+	}
+	return slice_make(room, len);
+}
+
 int mail_date_parse(struct slice value, int64_t *ret_seconds, int16_t *ret_zone)
 {
 	struct date date = {0};
-	struct lexer lexer = lexer_make(value);
+	char room[VALUE_MAX];
+	struct slice rest = plain_copy(value, room, sizeof(room));
 
-	while (lexer_space(&lexer) && lexer.at < lexer.end)
-		lexer.at += piece_read(slice_make(lexer.at, (size_t)(lexer.end - lexer.at)), &date);
+	while (rest.len)
+		rest = slice_from(rest, piece_read(rest, &date));
 	if (!date.has_day || !date.has_month || !date.has_year || !date.has_time)
 		return -EBADMSG;
 	if (date.year < 1 || date.year > 9999 || date.day < 1 || date.day > month_days(date.year, date.month))
