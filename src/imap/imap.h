@@ -48,6 +48,8 @@ struct imap_start {
 MUST_CHECK int imap_session_new(struct imap_services *services, int fd, const struct imap_start *start);
 /* Sends `* BYE` to all sessions, after the command in flight; they are gone when services->session_count is 0. */
 void imap_sessions_stop(struct imap_services *services);
+/* How many sessions an account has here; of all accounts for 0. */
+unsigned imap_sessions_of(const struct imap_services *services, uint64_t account_id);
 /*
  * Capabilities before login (with AUTH= of services->mechanisms, and STARTTLS LOGINDISABLED when no plaintext mechanism is among them) and after, without
  * "CAPABILITY". The gate has its own text of the former.

@@ -322,3 +322,14 @@ bool session_is_full(const struct imap_session *s)
 {
 	return net_stream_is_full(s->stream);
 }
+
+unsigned imap_sessions_of(const struct imap_services *services, uint64_t account)
+{
+	unsigned count = 0;
+
+	if (account == 0)
+		return services->session_count;
+	for (struct imap_session *s = services->sessions; s; s = s->private->next ? &s->private->next->session : NULL)
+		count += account_id(s->account) == account;
+	return count;
+}

@@ -62,5 +62,7 @@ struct pop3_start {
 MUST_CHECK int pop3_session_new(struct pop3_services *services, int fd, const struct pop3_start *start);
 /* Every session ends after the answer in flight; nothing is deleted. They are gone when services->session_count is 0. */
 void pop3_sessions_stop(struct pop3_services *services);
+/* How many sessions an account has here; of all accounts for 0. */
+unsigned pop3_sessions_of(const struct pop3_services *services, uint64_t account_id);
 
 #endif

@@ -252,3 +252,17 @@ void pop3_sessions_stop(struct pop3_services *services)
 			pop3_session_end(s, "shutdown");
 	}
 }
+
+unsigned pop3_sessions_of(const struct pop3_services *services, uint64_t account)
+{
+	unsigned count = 0;
+
+	if (account == 0)
+		return services->session_count;
+	for (struct list_node *node = services->sessions; node; node = node->next) {
+		const struct pop3_session *s = CONTAINER_OF(node, struct pop3_session, node);
+
+		count += s->account && account_id(s->account) == account;
+	}
+	return count;
+}
