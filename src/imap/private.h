@@ -28,8 +28,6 @@ struct imap_session_private {
 	struct imap_session_private *next, *previous; /* in services->sessions */
 
 	struct imap_input input;
-	struct buffer early; /* what the gate had read behind the login */
-	size_t early_used;
 
 	struct imap_command command; /* in flight or being answered */
 	struct imap_cursor cursor;

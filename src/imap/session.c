@@ -111,20 +111,6 @@ size_t session_on_input(void *owner, struct slice bytes)
 	return used;
 }
 
-/* Before anything of the stream: what the gate had read already. */
-static void consume_early(struct imap_session_private *p)
-{
-	struct slice rest = slice_from(buffer_slice(&p->early), p->early_used);
-
-	if (!rest.len)
-		return;
-	p->early_used += consume(p, rest);
-	if (p->early_used == p->early.len) {
-		buffer_free(&p->early);
-		p->early_used = 0;
-	}
-}
-
 /* ---- Turns ---- */
 
 void session_command_over(struct imap_session_private *p)
@@ -195,7 +181,6 @@ static void session_free(struct imap_session_private *p)
 	uid_list_free(&s->saved);
 	arena_free(&s->arena);
 	input_free(&p->input);
-	buffer_free(&p->early);
 	buffer_free(&p->idle_tag);
 	buffer_free(&p->address);
 	net_timer_free(&p->timer);
@@ -231,15 +216,13 @@ void session_turn(struct net_task *task)
 		cursor_step(p);
 		idle_news(p);
 		end_when_asked(p);
-		if (is_ready(p))
-			consume_early(p);
 		work_over(p);
 	}
 	if (p->aborted && !p->finished) {
 		session_free(p);
 		return;
 	}
-	if (is_ready(p) && !p->early.len)
+	if (is_ready(p))
 		pause_input(p, false);
 	else if (p->cursor.step && !session_is_full(&p->session))
 		session_post(p);

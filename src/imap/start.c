@@ -3,7 +3,7 @@
 
 #include "imap/private.h"
 
-enum { INPUT_BYTES_MAX = 65536, PIPELINED_BYTES_MAX = 1 << 20 };
+enum { INPUT_BYTES_MAX = 65536 };
 
 static const struct net_stream_events stream_events = {
 	.input = session_on_input,
@@ -39,14 +39,17 @@ static int private_new(
 	p->idle_tag = BUFFER_INIT(services->limits.line_bytes_max);
 	p->address = BUFFER_INIT(start->address.len);
 	buffer_put(&p->address, start->address);
-	p->early = BUFFER_INIT(PIPELINED_BYTES_MAX);
-	buffer_put(&p->early, start->pipelined);
 	input_init(&p->input, services->limits.line_bytes_max, services->limits.literal_bytes_max);
+	if (buffer_error(&p->address) < 0) {
+		free(p);
+		return -ENOMEM;
+	}
 	*ret_private = p;
-	return buffer_error(&p->early) < 0 ? buffer_error(&p->early) : buffer_error(&p->address);
+	return 0;
 }
 
-static int stream_start(struct imap_session_private *p, int fd)
+/* Owns `fd` in every case. */
+static int stream_start(struct imap_session_private *p, int fd, struct slice pipelined)
 {
 	const struct imap_limits *limits = &p->session.services->limits;
 	const struct net_stream_limits stream_limits = {
@@ -54,8 +57,14 @@ static int stream_start(struct imap_session_private *p, int fd)
 		.output_max = limits->output_bytes_max,
 		.stalled_ms = limits->idle_ms,
 	};
+	int error =
+		net_stream_new(p->session.services->loop, fd, &stream_events, &stream_limits, p, &p->session.stream);
 
-	return net_stream_new(p->session.services->loop, fd, &stream_events, &stream_limits, p, &p->session.stream);
+	if (error < 0)
+		(void)close(fd);
+	else
+		error = net_stream_preload(p->session.stream, pipelined);
+	return error;
 }
 
 static void list_add_first(struct imap_services *services, struct imap_session_private *p)
@@ -104,27 +113,23 @@ int imap_session_new(struct imap_services *services, int fd, const struct imap_s
 	error = net_timer_new(services->loop, session_on_timer, p, &p->timer);
 	if (error < 0)
 		goto fail;
-	error = stream_start(p, fd);
+	error = stream_start(p, fd, start->pipelined);
 	if (error < 0)
-		goto fail;
+		goto fail_streamed;
 	account_listen(s->account, &p->listener);
 	list_add_first(services, p);
 	p->last_input_ms = net_loop_now_ms(services->loop);
 	net_timer_start(p->timer, services->limits.idle_ms);
 	greet(p, start->tag);
-	if (p->early.len) {
-		p->paused = true;
-		net_stream_pause(s->stream);
-		session_post(p);
-	}
 	return 0;
 fail:
 	(void)close(fd);
+fail_streamed:
 	if (p) {
+		net_stream_free(&p->session.stream);
 		net_timer_free(&p->timer);
 		if (p->session.account)
 			account_release(&p->session.account);
-		buffer_free(&p->early);
 		buffer_free(&p->address);
 		free(p);
 	}
