@@ -29,10 +29,10 @@ static bool set_serial(X509 *certificate)
 	       ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1 | 1) == 1;
 }
 
-/* A host name goes into OpenSSL's little language of extensions: nothing but a host name may get in there. */
+/* A host name, or a wildcard for one label, goes into OpenSSL's little language of extensions: nothing but a host name may get in there. */
 static bool is_host_name(struct slice name)
 {
-	for (size_t i = 0; i < name.len; i++)
+	for (size_t i = slice_starts(name, SLICE("*.")) ? 2 : 0; i < name.len; i++)
 		if (!byte_is_alpha(name.at[i]) && !byte_is_digit(name.at[i]) && name.at[i] != '.' && name.at[i] != '-')
 			return false;
 	return name.len > 0 && name.len < 64; /* the longest common name, RFC 5280 §A.1 */

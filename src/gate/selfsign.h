@@ -4,7 +4,7 @@
 
 #include "base/buffer.h"
 
-/* ECDSA P-256, for `hostname`, localhost, 127.0.0.1 and ::1, valid for ten years. PEM. */
+/* ECDSA P-256, for `hostname` ("*." may stand in front), localhost, 127.0.0.1 and ::1, valid for ten years. PEM. */
 MUST_CHECK int gate_selfsign(struct slice hostname, struct buffer *chain, struct buffer *key);
 
 #endif
