@@ -1,0 +1,177 @@
+/* Reading bodies: one unpacked frame at a time. */
+#include "store/engine.h"
+
+enum { PIN_TRIES = 4 };
+
+struct body_reader {
+	struct store *store;
+	uint64_t bytes;
+	struct frame_ref *frames;
+	size_t count, pinned;
+	size_t current; /* the frame in `raw`; SIZE_MAX: none */
+	struct buffer stored, raw;
+};
+
+static int frames_copy(struct body_reader *reader, const struct email_row *row)
+{
+	struct reader r = op_list_reader(row->frames);
+	struct frame_ref ref;
+
+	free(reader->frames);
+	reader->bytes = row->bytes;
+	reader->count = 0;
+	if (row->frames.count > row->frames.bytes.len)
+		return -EBADMSG;
+	reader->frames = malloc((size_t)(row->frames.count + 1) * sizeof(*reader->frames));
+	if (!reader->frames)
+		return -ENOMEM;
+	while (reader->count < row->frames.count && frame_ref_next(&r, &ref))
+		reader->frames[reader->count++] = ref;
+	return reader->count == row->frames.count ? reader_error(&r) : -EBADMSG;
+}
+
+static void frames_unpin(struct body_reader *reader)
+{
+	struct durability *log = reader->store->log;
+
+	while (reader->pinned)
+		log->ops->unpin(log, reader->frames[--reader->pinned].place.segment);
+}
+
+static int frames_pin(struct body_reader *reader)
+{
+	struct durability *log = reader->store->log;
+
+	while (reader->pinned < reader->count) {
+		int error = log->ops->pin(log, reader->frames[reader->pinned].place.segment);
+
+		if (error) {
+			frames_unpin(reader);
+			return error;
+		}
+		reader->pinned++;
+	}
+	return 0;
+}
+
+int body_reader_for_row(struct store *store, const struct email_row *row, struct body_reader **ret_reader)
+{
+	struct body_reader *reader = calloc(1, sizeof(*reader));
+	int error;
+
+	if (!reader)
+		return -ENOMEM;
+	reader->store = store;
+	reader->current = SIZE_MAX;
+	reader->stored = BUFFER_INIT(UINT32_MAX);
+	reader->raw = BUFFER_INIT(FRAME_RAW_BYTES);
+	error = frames_copy(reader, row);
+	if (!error)
+		error = frames_pin(reader);
+	if (error) {
+		body_reader_free(&reader);
+		return error;
+	}
+	*ret_reader = reader;
+	return 0;
+}
+
+int body_reader_new(struct account *account, uint64_t email_id, struct body_reader **ret_reader)
+{
+	struct buffer frames = BUFFER_INIT(1 << 26);
+	struct email_row row;
+	int error = -ENOENT;
+
+	for (int i = 0; i < PIN_TRIES; i++) {
+		error = email_row_find(account, email_id, &row, &frames);
+		if (error)
+			break;
+		error = body_reader_for_row(account->shard->store, &row, ret_reader);
+		if (error != -ENOENT)
+			break;
+		/*
+		 * Its segment went since this snapshot of the index was taken: a newer one says where it is now. An email in
+		 * a pending record cannot have moved, but that record may be in the index by now, and its email moved since.
+		 */
+		error = -EBADMSG;
+		number_map_delete(&account->emails, email_id);
+		shard_snapshot_end(account->shard);
+	}
+	buffer_free(&frames);
+	return error;
+}
+
+void body_reader_free(struct body_reader **reader)
+{
+	struct body_reader *r = *reader;
+
+	if (!r)
+		return;
+	frames_unpin(r);
+	free(r->frames);
+	buffer_free(&r->stored);
+	buffer_free(&r->raw);
+	free(r);
+	*reader = NULL;
+}
+
+static int frame_load(struct body_reader *reader, size_t i)
+{
+	struct durability *log = reader->store->log;
+	const struct frame_ref *ref = &reader->frames[i];
+	char *room;
+	int error;
+
+	if (reader->current == i)
+		return 0;
+	reader->current = SIZE_MAX;
+	buffer_reset(&reader->stored);
+	buffer_reset(&reader->raw);
+	room = buffer_room(&reader->stored, ref->stored_bytes);
+	if (!room)
+		return buffer_error(&reader->stored);
+	error = log->ops->read(log, &ref->place, ref->offset, ref->stored_bytes, room);
+	if (error)
+		return error;
+	buffer_added(&reader->stored, ref->stored_bytes);
+	error = frame_unpack(reader->store, buffer_slice(&reader->stored), &reader->raw);
+	if (!error && reader->raw.len != ref->raw_bytes)
+		error = -EBADMSG;
+	if (!error)
+		reader->current = i;
+	return error;
+}
+
+int body_reader_peek(struct body_reader *reader, uint64_t at, struct slice *ret_bytes)
+{
+	size_t i = (size_t)(at / FRAME_RAW_BYTES), within = (size_t)(at % FRAME_RAW_BYTES);
+	int error;
+
+	if (at >= reader->bytes)
+		return -ENOENT;
+	if (i >= reader->count)
+		return -EBADMSG;
+	error = frame_load(reader, i);
+	if (error)
+		return error;
+	if (within >= reader->raw.len)
+		return -EBADMSG;
+	*ret_bytes = slice_from(buffer_slice(&reader->raw), within);
+	return 0;
+}
+
+int body_reader_read(struct body_reader *reader, uint64_t at, uint64_t bytes, struct buffer *out)
+{
+	while (bytes && at < reader->bytes) {
+		struct slice piece;
+		int error = body_reader_peek(reader, at, &piece);
+
+		if (error)
+			return error;
+		piece = slice_first(piece, (size_t)MIN(bytes, SIZE_MAX));
+		buffer_put(out, piece);
+		at += piece.len;
+		bytes -= piece.len;
+	}
+	return buffer_error(out);
+}

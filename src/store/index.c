@@ -1,0 +1,339 @@
+#include "store/index.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+
+enum { INDEX_FORMAT = 1, INDEX_READERS = 1024, PATH_ROOM = 4096 };
+
+static const char *const table_names[TABLE_COUNT] = {[TABLE_META] = "meta",
+	[TABLE_IDENTITIES] = "identities",
+	[TABLE_ADDRESSES] = "addresses",
+	[TABLE_ALIASES] = "aliases",
+	[TABLE_DOMAINS] = "domains",
+	[TABLE_ACCOUNTS] = "accounts",
+	[TABLE_MAILBOXES] = "mailboxes",
+	[TABLE_SUBSCRIPTIONS] = "subscriptions",
+	[TABLE_ENTRIES] = "entries",
+	[TABLE_EMAILS] = "emails",
+	[TABLE_SHARES] = "shares",
+	[TABLE_EXPUNGED] = "expunged",
+	[TABLE_EXPIRY] = "expiry",
+	[TABLE_THREADS] = "threads",
+	[TABLE_SEGMENTS] = "segments",
+	[TABLE_LARGE] = "large",
+	[TABLE_DICTIONARIES] = "dictionaries"};
+
+int index_error(int mdb_error)
+{
+	switch (mdb_error) {
+	case MDB_SUCCESS:
+		return 0;
+	case MDB_NOTFOUND:
+		return -ENOENT;
+	case MDB_MAP_FULL:
+		return -ENOSPC;
+	case MDB_READERS_FULL:
+		return -EBUSY;
+	case MDB_CORRUPTED:
+	case MDB_INVALID:
+	case MDB_VERSION_MISMATCH:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_BAD_VALSIZE:
+	case MDB_INCOMPATIBLE:
+		return -EBADMSG;
+	default:
+		return mdb_error > 0 ? -mdb_error : -EIO;
+	}
+}
+
+/* The map is only address space; on a machine that does not give that much, less will do. */
+static int env_open(struct index *index, const char *path)
+{
+	static const size_t sizes[] = {(size_t)1 << 40, (size_t)1 << 37, (size_t)1 << 33};
+	int error = -ENOMEM;
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes) && error == -ENOMEM; i++) {
+		error = index_error(mdb_env_create(&index->env));
+		if (error)
+			return error;
+		if (!(error = index_error(mdb_env_set_mapsize(index->env, sizes[i]))) &&
+			!(error = index_error(mdb_env_set_maxdbs(index->env, TABLE_COUNT))) &&
+			!(error = index_error(mdb_env_set_maxreaders(index->env, INDEX_READERS))))
+			error = index_error(mdb_env_open(index->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600));
+		if (error) {
+			mdb_env_close(index->env);
+			index->env = NULL;
+		}
+	}
+	return error;
+}
+
+static int tables_open(struct index *index, bool *ret_fresh)
+{
+	uint64_t format = 0;
+	MDB_txn *txn;
+	int error = index_begin(index, true, &txn);
+
+	if (error)
+		return error;
+	for (int i = 0; !error && i < TABLE_COUNT; i++)
+		error = index_error(mdb_dbi_open(txn, table_names[i], MDB_CREATE, &index->tables[i]));
+	if (!error)
+		error = index_get_number(index, txn, TABLE_META, SLICE("format"), &format);
+	*ret_fresh = error == -ENOENT;
+	if (error == -ENOENT)
+		error = index_put_number(index, txn, TABLE_META, SLICE("format"), INDEX_FORMAT);
+	else if (!error && format != INDEX_FORMAT)
+		error = -EBADMSG;
+	else if (!error) /* absent when the one who made it anew was interrupted */
+		error = index_get_number(index, txn, TABLE_META, INDEX_READY, &format) ? -EBADMSG : 0;
+	if (error) {
+		mdb_txn_abort(txn);
+		return error;
+	}
+	return index_commit(txn);
+}
+
+int index_open(struct slice dir, struct index **ret_index, bool *ret_fresh)
+{
+	struct index *index = calloc(1, sizeof(*index));
+	char path[PATH_ROOM];
+	bool fresh = false;
+	int error = 0;
+
+	if (!index)
+		return -ENOMEM;
+	(void)snprintf(path, sizeof(path), "%.*s/index", SLICE_ARG(dir));
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		error = -errno;
+	if (!error)
+		error = env_open(index, path);
+	if (!error)
+		error = tables_open(index, &fresh);
+	if (error) {
+		index_close(&index);
+		return error;
+	}
+	*ret_index = index;
+	*ret_fresh = fresh;
+	return 0;
+}
+
+void index_close(struct index **index)
+{
+	if (!*index)
+		return;
+	if ((*index)->env)
+		mdb_env_close((*index)->env);
+	free(*index);
+	*index = NULL;
+}
+
+int index_remove(struct slice dir)
+{
+	static const char *const files[] = {"data.mdb", "lock.mdb"};
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char path[PATH_ROOM];
+
+		(void)snprintf(path, sizeof(path), "%.*s/index/%s", SLICE_ARG(dir), files[i]);
+		if (unlink(path) != 0 && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+int index_begin(struct index *index, bool write, MDB_txn **ret_txn)
+{
+	return index_error(mdb_txn_begin(index->env, NULL, write ? 0 : MDB_RDONLY, ret_txn));
+}
+
+int index_commit(MDB_txn *txn)
+{
+	return index_error(mdb_txn_commit(txn));
+}
+
+static void key_add(struct index_key *key, uint64_t number, size_t bytes)
+{
+	for (size_t i = bytes; i > 0; i--)
+		key->bytes[key->len++] = (unsigned char)(number >> (8 * (i - 1)));
+}
+
+struct index_key key_of(uint64_t number)
+{
+	struct index_key key = {.len = 0};
+
+	key_add(&key, number, 8);
+	return key;
+}
+
+struct index_key key_pair(uint64_t first, uint64_t second)
+{
+	struct index_key key = key_of(first);
+
+	key_add(&key, second, 8);
+	return key;
+}
+
+struct index_key key_entry(uint64_t mailbox, uint32_t uid)
+{
+	struct index_key key = key_of(mailbox);
+
+	key_add(&key, uid, 4);
+	return key;
+}
+
+struct index_key key_expunged(uint64_t mailbox, uint64_t modseq, uint32_t uid)
+{
+	struct index_key key = key_pair(mailbox, modseq);
+
+	key_add(&key, uid, 4);
+	return key;
+}
+
+struct index_key key_triple(uint64_t first, uint64_t second, uint64_t third)
+{
+	struct index_key key = key_pair(first, second);
+
+	key_add(&key, third, 8);
+	return key;
+}
+
+struct slice key_slice(const struct index_key *key)
+{
+	return slice_make(key->bytes, key->len);
+}
+
+uint64_t key_number(struct slice key, size_t at)
+{
+	struct reader r = READER_INIT(slice_from(key, at));
+
+	return reader_be64(&r);
+}
+
+uint32_t key_number32(struct slice key, size_t at)
+{
+	struct reader r = READER_INIT(slice_from(key, at));
+
+	return reader_be32(&r);
+}
+
+static MDB_val val_of(struct slice bytes)
+{
+	union {
+		const char *read;
+		void *given;
+	} at = {bytes.len ? bytes.at : ""};
+
+	return (MDB_val){bytes.len, at.given}; /* LMDB does not write through it */
+}
+
+static struct slice slice_of_val(MDB_val val)
+{
+	return slice_make(val.mv_data, val.mv_size);
+}
+
+int index_get(struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice *ret_value)
+{
+	MDB_val k = val_of(key), v;
+	int error = index_error(mdb_get(txn, index->tables[table], &k, &v));
+
+	if (!error)
+		*ret_value = slice_of_val(v);
+	return error;
+}
+
+int index_put(struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice value)
+{
+	MDB_val k = val_of(key), v = val_of(value);
+
+	return index_error(mdb_put(txn, index->tables[table], &k, &v, 0));
+}
+
+int index_delete(struct index *index, MDB_txn *txn, enum index_table table, struct slice key)
+{
+	MDB_val k = val_of(key);
+	int error = index_error(mdb_del(txn, index->tables[table], &k, NULL));
+
+	return error == -ENOENT ? 0 : error;
+}
+
+int index_get_number(struct index *index, MDB_txn *txn, enum index_table table, struct slice key, uint64_t *ret_number)
+{
+	struct slice value = {NULL, 0};
+	struct reader r;
+	uint64_t number;
+	int error = index_get(index, txn, table, key, &value);
+
+	if (error)
+		return error;
+	r = READER_INIT(value);
+	number = reader_le64(&r);
+	if (reader_error(&r))
+		return -EBADMSG;
+	*ret_number = number;
+	return 0;
+}
+
+int index_put_number(struct index *index, MDB_txn *txn, enum index_table table, struct slice key, uint64_t number)
+{
+	char bytes[8];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(number >> (8 * i));
+	return index_put(index, txn, table, key, slice_make(bytes, sizeof(bytes)));
+}
+
+int index_applied(struct index *index, MDB_txn *txn, uint64_t *ret_seq)
+{
+	uint64_t seq = 0;
+	int error = index_get_number(index, txn, TABLE_META, INDEX_APPLIED, &seq);
+
+	if (error && error != -ENOENT)
+		return error;
+	*ret_seq = seq;
+	return 0;
+}
+
+int index_walk_from(
+	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct index_walk *walk)
+{
+	MDB_val k = val_of(key), v;
+	int error = 0;
+
+	if (!walk->cursor)
+		error = index_error(mdb_cursor_open(txn, index->tables[table], &walk->cursor));
+	if (!error)
+		error = index_error(mdb_cursor_get(walk->cursor, &k, &v, key.len ? MDB_SET_RANGE : MDB_FIRST));
+	if (error)
+		return error;
+	walk->key = slice_of_val(k);
+	walk->value = slice_of_val(v);
+	return 0;
+}
+
+int index_walk_next(struct index_walk *walk)
+{
+	MDB_val k, v;
+	int error = index_error(mdb_cursor_get(walk->cursor, &k, &v, MDB_NEXT));
+
+	if (error)
+		return error;
+	walk->key = slice_of_val(k);
+	walk->value = slice_of_val(v);
+	return 0;
+}
+
+int index_walk_delete(struct index_walk *walk)
+{
+	return index_error(mdb_cursor_del(walk->cursor, 0));
+}
+
+void index_walk_end(struct index_walk *walk)
+{
+	if (walk->cursor)
+		mdb_cursor_close(walk->cursor);
+	walk->cursor = NULL;
+}

@@ -1,0 +1,90 @@
+/*
+ * The index: the folded state in LMDB, in `<data>/index`. Written by one thread at a time in synced transactions; read from any thread
+ * in transactions that are not tied to threads. Errors are negative errno: -ENOENT (no such key), -ENOSPC (disk or map
+ * full), -EBADMSG (damaged), -EIO.
+ */
+#ifndef PENFOLD_STORE_INDEX_H
+#define PENFOLD_STORE_INDEX_H
+
+#include <lmdb.h>
+
+#include "base/buffer.h"
+
+enum index_table {
+	TABLE_META,          /* name -> le64 */
+	TABLE_IDENTITIES,    /* account -> OP_ACCOUNT_SET */
+	TABLE_ADDRESSES,     /* domain NUL local -> le64 account */
+	TABLE_ALIASES,       /* domain NUL local -> sized targets */
+	TABLE_DOMAINS,       /* domain -> nothing */
+	TABLE_ACCOUNTS,      /* account -> account_row */
+	TABLE_MAILBOXES,     /* mailbox -> mailbox_row; deleted ones until their history is gone */
+	TABLE_SUBSCRIPTIONS, /* account -> name_set */
+	TABLE_ENTRIES,       /* mailbox, uid -> entry row */
+	TABLE_EMAILS,        /* email -> email_row */
+	TABLE_SHARES, /* email -> le32 live, le32 kept: entries and expunged entries that have it, when ever more than one */
+	TABLE_EXPUNGED, /* mailbox, modseq, uid -> entry row; uid 0: who and when, a head of a change */
+	TABLE_EXPIRY, /* ms, mailbox, modseq -> nothing: what is kept in EXPUNGED since when. Modseq 0: a deleted account */
+	TABLE_THREADS,      /* account, hash of a message id -> le64 thread */
+	TABLE_SEGMENTS,     /* segment -> le64 bytes of emails in it that somebody has */
+	TABLE_LARGE,        /* segment, email -> nothing: the segment has a frame of the email, whose home is another */
+	TABLE_DICTIONARIES, /* be32 id -> le64 segment of its newest record, zstd dictionary */
+	TABLE_COUNT
+};
+
+struct index {
+	MDB_env *env;
+	MDB_dbi tables[TABLE_COUNT];
+};
+
+/* -EBADMSG: what is there is no index of ours or damaged. *ret_fresh: it was made just now and knows nothing. */
+MUST_CHECK int index_open(struct slice dir, struct index **ret_index, bool *ret_fresh);
+void index_close(struct index **index);
+MUST_CHECK int index_remove(struct slice dir); /* the files; not while open */
+
+MUST_CHECK int index_begin(struct index *index, bool write, MDB_txn **ret_txn);
+MUST_CHECK int index_commit(MDB_txn *txn); /* over in any case */
+MUST_CHECK int index_error(int mdb_error);
+
+/* Keys are numbers in big-endian order, so that they sort as numbers. */
+struct index_key {
+	unsigned char bytes[24];
+	size_t len;
+};
+struct index_key key_of(uint64_t number);
+struct index_key key_pair(uint64_t first, uint64_t second);
+struct index_key key_entry(uint64_t mailbox, uint32_t uid);
+struct index_key key_expunged(uint64_t mailbox, uint64_t modseq, uint32_t uid);
+struct index_key key_triple(uint64_t first, uint64_t second, uint64_t third);
+struct slice key_slice(const struct index_key *key);
+uint64_t key_number(struct slice key, size_t at); /* 8 bytes from `at`; 0 beyond the end */
+uint32_t key_number32(struct slice key, size_t at);
+
+MUST_CHECK int index_get(
+	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice *ret_value);
+MUST_CHECK int index_put(
+	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice value);
+MUST_CHECK int index_delete(
+	struct index *index, MDB_txn *txn, enum index_table table, struct slice key); /* 0 if absent */
+MUST_CHECK int index_get_number(
+	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, uint64_t *ret_number);
+MUST_CHECK int index_put_number(
+	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, uint64_t number);
+/* How far the index reaches; 0: nothing yet. */
+MUST_CHECK int index_applied(struct index *index, MDB_txn *txn, uint64_t *ret_seq);
+
+/* Walking: from the first key >= `key`. A walk is zero-initialised and ended by index_walk_end(); keys and values point into the map. */
+struct index_walk {
+	MDB_cursor *cursor;
+	struct slice key, value;
+};
+MUST_CHECK int index_walk_from(struct index *index, MDB_txn *txn, enum index_table table, struct slice key,
+	struct index_walk *walk);                          /* -ENOENT: there is none */
+MUST_CHECK int index_walk_next(struct index_walk *walk);   /* -ENOENT: it was the last */
+MUST_CHECK int index_walk_delete(struct index_walk *walk); /* the one it stands on; next: the one after it */
+void index_walk_end(struct index_walk *walk);
+
+#define INDEX_APPLIED      SLICE("applied")
+#define INDEX_READY        SLICE("ready") /* it knows everything up to INDEX_APPLIED */
+#define INDEX_NEXT_ACCOUNT SLICE("next-account")
+
+#endif

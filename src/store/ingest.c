@@ -1,0 +1,206 @@
+/* A message on its way in: canonical line ends, parsed, compressed frame by frame as it comes. */
+#include "store/engine.h"
+
+enum {
+	INGESTS_IDLE_MAX = 64,
+	PIECE_BYTES = 65536,
+	RAW_MAX = FRAME_RAW_BYTES + 2 * PIECE_BYTES,
+	STORED_MAX = FRAME_RAW_BYTES * 2,
+	PACKED_MAX = 1 << 26,
+	KEEP_BYTES = 131072 /* an idle ingest's buffers may be that large */
+};
+
+static struct ingest *pool_take(struct ingest_pool *pool)
+{
+	struct ingest *ingest;
+
+	pthread_mutex_lock(&pool->lock);
+	ingest = pool->idle;
+	if (ingest) {
+		pool->idle = ingest->next_idle;
+		pool->count--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return ingest;
+}
+
+static struct ingest *ingest_make(struct store *store)
+{
+	struct ingest *ingest = calloc(1, sizeof(*ingest));
+
+	if (!ingest)
+		return NULL;
+	ingest->store = store;
+	ingest->raw = BUFFER_INIT(RAW_MAX);
+	ingest->stored = BUFFER_INIT(STORED_MAX);
+	ingest->frames = BUFFER_INIT(1 << 26);
+	ingest->packed = BUFFER_INIT(PACKED_MAX);
+	ingest->hashes = BUFFER_INIT(4096);
+	return ingest;
+}
+
+int ingest_new(struct store *store, struct ingest **ret_ingest)
+{
+	struct ingest *ingest = pool_take(&store->ingests);
+	int error;
+
+	if (!ingest)
+		ingest = ingest_make(store);
+	if (!ingest)
+		return -ENOMEM;
+	error = mail_parser_new(&mail_limits_default, &ingest->parser);
+	if (error) {
+		ingest_free(&ingest);
+		return error;
+	}
+	*ret_ingest = ingest;
+	return 0;
+}
+
+static void ingest_destroy(struct ingest *ingest)
+{
+	buffer_free(&ingest->raw);
+	buffer_free(&ingest->stored);
+	buffer_free(&ingest->frames);
+	buffer_free(&ingest->packed);
+	buffer_free(&ingest->hashes);
+	free(ingest);
+}
+
+static void buffer_recycle(struct buffer *b)
+{
+	if (b->room > KEEP_BYTES)
+		buffer_free(b);
+	buffer_reset(b);
+}
+
+void ingest_free(struct ingest **ingest)
+{
+	struct ingest *i = *ingest;
+	struct ingest_pool *pool;
+
+	if (!i)
+		return;
+	*ingest = NULL;
+	mail_parser_free(&i->parser);
+	buffer_recycle(&i->raw);
+	buffer_recycle(&i->stored);
+	buffer_recycle(&i->frames);
+	buffer_recycle(&i->packed);
+	buffer_recycle(&i->hashes);
+	i->frame_count = i->hash_count = i->last_raw_bytes = 0;
+	i->bytes = 0;
+	i->canon.last_was_cr = false;
+	i->finished = false;
+	i->error = 0;
+	pool = &i->store->ingests;
+	pthread_mutex_lock(&pool->lock);
+	if (pool->count < INGESTS_IDLE_MAX) {
+		i->next_idle = pool->idle;
+		pool->idle = i;
+		pool->count++;
+		i = NULL;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (i)
+		ingest_destroy(i);
+}
+
+void ingests_free(struct store *store)
+{
+	struct ingest *ingest;
+
+	while ((ingest = pool_take(&store->ingests)))
+		ingest_destroy(ingest);
+}
+
+/* The raw buffer's first frame, which is not the last one, goes to the journal. */
+static int frame_spill(struct ingest *ingest)
+{
+	struct frame_ref ref = {.raw_bytes = FRAME_RAW_BYTES};
+	int error;
+
+	buffer_reset(&ingest->stored);
+	error = frame_pack(
+		ingest->store, slice_first(buffer_slice(&ingest->raw), FRAME_RAW_BYTES), false, &ingest->stored);
+	if (error)
+		return error;
+	ref.stored_bytes = (uint32_t)ingest->stored.len;
+	error = frame_write(ingest->store, buffer_slice(&ingest->stored), &ref);
+	if (error)
+		return error;
+	frame_ref_put(&ingest->frames, &ref);
+	ingest->frame_count++;
+	buffer_reset(&ingest->stored);
+	buffer_consume(&ingest->raw, FRAME_RAW_BYTES);
+	return buffer_error(&ingest->frames);
+}
+
+static int piece_write(struct ingest *ingest, struct slice piece)
+{
+	size_t before = ingest->raw.len;
+	struct slice canonical;
+	int error;
+
+	mail_canon_feed(&ingest->canon, piece, &ingest->raw);
+	error = buffer_error(&ingest->raw);
+	if (error)
+		return error;
+	canonical = slice_from(buffer_slice(&ingest->raw), before);
+	ingest->bytes += canonical.len;
+	if (ingest->bytes > ingest->store->settings.message_bytes_max)
+		return -EMSGSIZE;
+	error = mail_parser_feed(ingest->parser, canonical);
+	while (!error && ingest->raw.len > FRAME_RAW_BYTES)
+		error = frame_spill(ingest);
+	return error;
+}
+
+int ingest_write(struct ingest *ingest, struct slice bytes)
+{
+	CHECK(!ingest->finished);
+	while (!ingest->error && bytes.len) {
+		ingest->error = piece_write(ingest, slice_first(bytes, PIECE_BYTES));
+		bytes = slice_from(bytes, PIECE_BYTES);
+	}
+	return ingest->error;
+}
+
+static int description_make(struct ingest *ingest)
+{
+	const struct mail_message *message;
+	int error = mail_parser_finish(ingest->parser, &message);
+
+	if (error)
+		return error;
+	mail_pack(message, &ingest->packed);
+	ingest->hash_count = thread_hashes(message, &ingest->hashes);
+	error = buffer_error(&ingest->packed);
+	mail_parser_free(&ingest->parser);
+	return error ? error : buffer_error(&ingest->hashes);
+}
+
+int ingest_finish(struct ingest *ingest)
+{
+	struct slice raw = buffer_slice(&ingest->raw);
+	bool whole = ingest->frame_count == 0;
+
+	if (ingest->error || ingest->finished)
+		return ingest->error;
+	ingest->error = description_make(ingest);
+	if (!ingest->error && raw.len)
+		ingest->error = frame_pack(ingest->store, raw, whole, &ingest->stored);
+	if (ingest->error)
+		return ingest->error;
+	ingest->last_raw_bytes = (uint32_t)raw.len;
+	if (whole)
+		dictionary_sample(ingest->store, raw);
+	buffer_recycle(&ingest->raw);
+	ingest->finished = true;
+	return 0;
+}
+
+uint64_t ingest_bytes(const struct ingest *ingest)
+{
+	return ingest->bytes;
+}

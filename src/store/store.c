@@ -1,0 +1,394 @@
+#include "store/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/disk/disk.h"
+#include "store/engine.h"
+
+enum { PENDING_BYTES_MAX = 512 << 20, PATH_ROOM = 4096 };
+
+struct store_settings store_settings_default(void)
+{
+	return (struct store_settings){.shards = 1,
+		.retention_s = 2592000,
+		.message_bytes_max = 104857600,
+		.segment_bytes = 67108864,
+		.apply_delay_ms = 1000,
+		.resident_accounts = 20000,
+		.compact_bytes_per_s = 16777216};
+}
+
+void store_fail(struct store *store, int error, const char *what)
+{
+	if (!atomic_exchange(&store->failed, true) && store->settings.failed)
+		store->settings.failed(store->settings.context, error, what);
+	pthread_mutex_lock(&store->applier.lock);
+	store->applier.failed = true;
+	pthread_cond_broadcast(&store->applier.done);
+	pthread_cond_broadcast(&store->applier.work);
+	pthread_mutex_unlock(&store->applier.lock);
+}
+
+void store_notice(struct store *store, const char *event, const char *format, ...)
+{
+	struct buffer text = BUFFER_INIT(1024);
+	va_list args;
+
+	if (!store->settings.notice)
+		return;
+	va_start(args, format);
+	buffer_vprintf(&text, format, args);
+	va_end(args);
+	store->settings.notice(store->settings.context, event, buffer_slice(&text));
+	buffer_free(&text);
+}
+
+static void log_durable(void *context, struct record *first, uint64_t seq)
+{
+	struct store *store = context;
+
+	atomic_store(&store->durable, seq);
+	if (store->settings.durable)
+		store->settings.durable(store->settings.context, seq);
+	applier_queue(store, first, seq);
+}
+
+static void log_failed(void *context, int error, const char *what)
+{
+	store_fail(context, error, what);
+}
+
+static void log_notice(void *context, const char *event, struct slice detail)
+{
+	struct store *store = context;
+
+	if (store->settings.notice)
+		store->settings.notice(store->settings.context, event, detail);
+}
+
+/* ---- Appending ---- */
+
+struct folding pending_folding(const struct pending *pending)
+{
+	return (struct folding){.account = pending->record.account,
+		.seq = pending->record.seq,
+		.place = pending->record.place,
+		.change = {pending->change, pending->change_bytes},
+		.bodies_at = pending->bodies_at};
+}
+
+void pending_unhold(struct pending *pending)
+{
+	if (atomic_fetch_sub(&pending->holds, 1) == 1)
+		free(pending);
+}
+
+static int append(
+	struct store *store, const struct appending *what, enum pending_owner owner, struct pending **ret_pending)
+{
+	struct slice kept = what->kind == RECORD_CHANGE ? slice_from(what->change, 4) : what->change;
+	struct slice few[8], *parts = few;
+	struct pending *pending;
+	int error;
+
+	if (atomic_load(&store->failed))
+		return -EIO;
+	if (!what->reserve && atomic_load(&store->pending_bytes) > PENDING_BYTES_MAX)
+		return -ENOSPC;
+	pending = malloc(sizeof(*pending) + kept.len);
+	if (what->body_count + 1 > ARRAY_LEN(few))
+		parts = malloc((what->body_count + 1) * sizeof(*parts));
+	if (!pending || !parts) {
+		free(pending);
+		return -ENOMEM;
+	}
+	memset(pending, 0, sizeof(*pending));
+	pending->record.account = what->account;
+	pending->record.kind = (uint8_t)what->kind;
+	pending->owner = owner;
+	pending->holds = 2;
+	pending->change_bytes = (uint32_t)kept.len;
+	pending->bodies_at = (uint32_t)what->change.len;
+	if (kept.len)
+		memcpy(pending->change, kept.at, kept.len);
+	parts[0] = what->change;
+	for (size_t i = 0; i < what->body_count; i++)
+		parts[i + 1] = what->bodies[i];
+	/* Counted before: the applier takes it off again, perhaps before append() returns. */
+	atomic_fetch_add(&store->pending_bytes, sizeof(*pending) + kept.len);
+	error = store->log->ops->append(store->log, &pending->record, parts, what->body_count + 1, what->reserve);
+	if (parts != few)
+		free(parts);
+	if (error) {
+		atomic_fetch_sub(&store->pending_bytes, sizeof(*pending) + kept.len);
+		free(pending);
+		return error == -EMSGSIZE ? -ENOBUFS : error;
+	}
+	*ret_pending = pending;
+	return 0;
+}
+
+int store_append_owned(struct store *store, const struct appending *what, struct pending **ret_pending)
+{
+	return append(store, what, PENDING_OF_SHARD, ret_pending);
+}
+
+int store_append(struct store *store, const struct appending *what, struct record_place *ret_place, uint64_t *ret_seq)
+{
+	struct pending *pending;
+	int error = append(store, what, PENDING_OF_APPLIER, &pending);
+
+	if (error)
+		return error;
+	if (ret_place)
+		*ret_place = pending->record.place;
+	if (ret_seq)
+		*ret_seq = pending->record.seq;
+	pending_unhold(pending);
+	return 0;
+}
+
+/* ---- Opening and closing ---- */
+
+static int dir_lock(struct store *store)
+{
+	char path[PATH_ROOM];
+
+	if (mkdir(store->dir, 0700) != 0 && errno != EEXIST)
+		return -errno;
+	(void)snprintf(path, sizeof(path), "%s/lock", store->dir);
+	store->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (store->lock_file < 0)
+		return -errno;
+	if (flock(store->lock_file, LOCK_EX | LOCK_NB) != 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	return 0;
+}
+
+static int log_open(struct store *store)
+{
+	struct disk_settings settings = disk_settings_default();
+	char path[PATH_ROOM];
+
+	(void)snprintf(path, sizeof(path), "%s/journal", store->dir);
+	settings.dir = slice_of(path);
+	settings.segment_bytes = store->settings.segment_bytes;
+	if (store->settings.files)
+		settings.files = store->settings.files;
+	settings.clock = store->settings.clock;
+	settings.events = (struct durability_events){log_durable, log_failed, log_notice, store};
+	return disk_open(&settings, &store->log);
+}
+
+static int index_open_or_make(struct store *store, bool *ret_fresh)
+{
+	struct slice dir = slice_of(store->dir);
+	int error = index_open(dir, &store->index, ret_fresh);
+
+	if (error != -EBADMSG)
+		return error;
+	store_notice(store, "index-damaged", "it is made anew from the journal");
+	error = index_remove(dir);
+	return error ? error : index_open(dir, &store->index, ret_fresh);
+}
+
+static int shards_make(struct store *store)
+{
+	int error = 0;
+
+	store->shards = calloc(store->settings.shards, sizeof(*store->shards));
+	if (!store->shards)
+		return -ENOMEM;
+	for (unsigned i = 0; !error && i < store->settings.shards; i++)
+		error = shard_new(store, i, &store->shards[i]);
+	return error;
+}
+
+static void shards_free(struct store *store)
+{
+	for (unsigned i = 0; store->shards && i < store->settings.shards; i++)
+		shard_free(&store->shards[i]);
+	free(store->shards);
+	store->shards = NULL;
+}
+
+static int store_new(const struct store_settings *settings, struct store **ret_store)
+{
+	struct store *store;
+
+	if (settings->shards < 1 || settings->shards > STORE_SHARDS_MAX || !settings->dir.len)
+		return -EINVAL;
+	store = calloc(1, sizeof(*store));
+	if (!store)
+		return -ENOMEM;
+	store->settings = *settings;
+	if (!store->settings.clock)
+		store->settings.clock = clock_system();
+	store->lock_file = -1;
+	store->dir = strndup(settings->dir.at, settings->dir.len);
+	pthread_mutex_init(&store->directory_lock, NULL);
+	pthread_mutex_init(&store->ingests.lock, NULL);
+	applier_init(store);
+	upkeep_init(store);
+	dictionaries_init(store);
+	*ret_store = store;
+	return store->dir ? 0 : -ENOMEM;
+}
+
+static void store_free(struct store *store)
+{
+	shards_free(store);
+	ingests_free(store);
+	dictionaries_free(store);
+	index_close(&store->index);
+	applier_free(store);
+	upkeep_free(store);
+	pthread_mutex_destroy(&store->directory_lock);
+	pthread_mutex_destroy(&store->ingests.lock);
+	if (store->lock_file >= 0)
+		close(store->lock_file);
+	free(store->dir);
+	free(store);
+}
+
+int store_open_quiet(const struct store_settings *settings, bool rebuild, bool salvage, struct store **ret_store)
+{
+	struct store *store = NULL;
+	bool fresh = false;
+	int error = store_new(settings, &store);
+
+	if (!error)
+		error = dir_lock(store);
+	if (!error && rebuild)
+		error = index_remove(slice_of(store->dir));
+	if (!error)
+		error = index_open_or_make(store, &fresh);
+	if (!error)
+		error = log_open(store);
+	if (!error)
+		error = store_recover(store, fresh, salvage);
+	if (!error)
+		error = dictionaries_load(store);
+	if (!error)
+		error = shards_make(store);
+	if (error && store) {
+		if (store->log)
+			store->log->ops->close(&store->log);
+		store_free(store);
+		return error;
+	}
+	if (!error)
+		*ret_store = store;
+	return error;
+}
+
+int store_open(const struct store_settings *settings, struct store **ret_store)
+{
+	struct store *store;
+	int error = store_open_quiet(settings, false, false, &store);
+
+	if (!error) {
+		error = applier_start(store);
+		if (!error)
+			error = upkeep_start(store);
+		if (error)
+			store_close(&store);
+	}
+	if (!error)
+		*ret_store = store;
+	return error;
+}
+
+void store_close(struct store **store)
+{
+	if (!*store)
+		return;
+	upkeep_stop(*store);
+	/* First the log, so that everything accepted reaches the applier's queue, then that. */
+	(*store)->log->ops->close(&(*store)->log);
+	applier_stop(*store);
+	store_free(*store);
+	*store = NULL;
+}
+
+/* ---- Figures ---- */
+
+struct shard *store_shard(struct store *store, unsigned index)
+{
+	CHECK(index < store->settings.shards);
+	return store->shards[index];
+}
+
+unsigned store_shard_of(const struct store *store, uint64_t account_id)
+{
+	return (unsigned)((account_id * 0x9E3779B97F4A7C15u) >> 32) % store->settings.shards;
+}
+
+unsigned store_shard_count(const struct store *store)
+{
+	return store->settings.shards;
+}
+
+const struct clock_source *store_clock(const struct store *store)
+{
+	return store->settings.clock;
+}
+
+uint64_t store_durable_seq(const struct store *store)
+{
+	return atomic_load(&store->durable);
+}
+
+uint64_t store_applied_seq(const struct store *store)
+{
+	return atomic_load(&store->applied);
+}
+
+int store_wait_durable(struct store *store, uint64_t seq)
+{
+	return store->log->ops->wait(store->log, seq);
+}
+
+static int segment_count(void *context, const struct segment_info *info)
+{
+	struct store_stats *stats = context;
+
+	stats->segments++;
+	stats->segment_bytes += info->bytes;
+	return 0;
+}
+
+static void live_count(struct store *store, struct store_stats *stats)
+{
+	struct index_walk walk = {NULL};
+	MDB_txn *txn;
+	int error;
+
+	if (index_begin(store->index, false, &txn))
+		return;
+	for (error = index_walk_from(store->index, txn, TABLE_SEGMENTS, (struct slice){NULL, 0}, &walk); !error;
+		error = index_walk_next(&walk)) {
+		struct reader r = READER_INIT(walk.value);
+
+		stats->live_bytes += reader_le64(&r);
+	}
+	index_walk_end(&walk);
+	mdb_txn_abort(txn);
+}
+
+void store_stats(struct store *store, struct store_stats *ret_stats)
+{
+	struct store_stats stats = {0};
+	uint64_t applied = atomic_load(&store->applied), durable = atomic_load(&store->durable);
+
+	store->log->ops->figures(store->log, &stats.records, &stats.record_bytes, &stats.syncs);
+	(void)store->log->ops->segments(store->log, segment_count, &stats);
+	live_count(store, &stats);
+	stats.pending_records = durable > applied ? durable - applied : 0;
+	for (unsigned i = 0; i < store->settings.shards; i++)
+		stats.accounts_resident += atomic_load(&store->shards[i]->resident);
+	*ret_stats = stats;
+}
