@@ -47,7 +47,7 @@ static int send_to_core(struct relay *relay, struct slice bytes, size_t *ret_sen
 /* Sends, keeps what core does not take. -EAGAIN: something waits. */
 static int pass_to_core(struct relay *relay, struct slice bytes)
 {
-	size_t sent;
+	size_t sent = 0;
 
 	if (send_to_core(relay, bytes, &sent)) {
 		core_stopped_reading(relay);
@@ -61,7 +61,7 @@ static int pass_to_core(struct relay *relay, struct slice bytes)
 
 static int flush_to_core(struct relay *relay)
 {
-	size_t sent;
+	size_t sent = 0;
 
 	if (relay->to_core.len == 0)
 		return 0;

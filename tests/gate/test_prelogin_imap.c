@@ -357,10 +357,11 @@ static void a_command_without_end_is_given_up(void **state)
 	struct prelogin prelogin;
 	struct buffer out = BUFFER_INIT(PRELOGIN_OUT_ROOM);
 	char bytes[PRELOGIN_COMMAND_MAX];
-	struct slice in = slice_make(bytes, sizeof(bytes) - 1);
+	struct slice in;
 
 	(void)state;
 	memset(bytes, 'x', sizeof(bytes));
+	in = slice_make(bytes, sizeof(bytes) - 1);
 	prelogin_init(&prelogin, GATE_IMAP, &site, &transport_tls);
 	assert_int_equal(prelogin_input(&prelogin, &in, &out), PRELOGIN_MORE);
 	in = slice_make(bytes, sizeof(bytes));
