@@ -2,7 +2,7 @@
 
 #include <iconv.h>
 
-enum kind { KIND_UTF8, KIND_LATIN1, KIND_ICONV, KIND_UNKNOWN };
+enum kind { KIND_UTF8, KIND_LATIN1, KIND_UTF7, KIND_ICONV, KIND_UNKNOWN };
 enum { CHUNK = 4096, CONVERTERS_MAX = 256 };
 
 struct slice utf8_first(struct slice text, size_t bytes_max)
@@ -67,6 +67,8 @@ int converter_open(struct converter *converter, struct slice charset)
 		converter->kind = KIND_UTF8;
 	} else if (strcmp(name, CHARSET_LATIN1) == 0) {
 		converter->kind = KIND_LATIN1;
+	} else if (strcmp(name, CHARSET_UTF7) == 0) {
+		converter->kind = KIND_UTF7;
 	} else {
 		converter->handle = iconv_open("UTF-8", name);
 		if (converter->handle == (iconv_t)-1) {
@@ -99,7 +101,8 @@ static int iconv_put(struct converter *converter, struct slice *bytes, struct bu
 		size_t done = iconv(converter->handle, &in, &in_left, &to, &to_left);
 		int error = done == (size_t)-1 ? errno : 0;
 
-		buffer_put(out, slice_make(chunk, (size_t)(to - chunk)));
+		/* Not all that glibc writes is UTF-8: UCS-4 may name what is no character. */
+		utf8_put_valid(out, slice_make(chunk, (size_t)(to - chunk)));
 		*bytes = slice_make(in, in_left);
 		if (error && error != E2BIG)
 			return -error;
@@ -204,6 +207,9 @@ void converter_feed(struct converter *converter, struct slice bytes, struct buff
 	case KIND_UTF8:
 		feed_utf8(converter, bytes, out);
 		break;
+	case KIND_UTF7:
+		utf7_feed(&converter->utf7, bytes, out);
+		break;
 	case KIND_ICONV:
 		feed_iconv(converter, bytes, out);
 		break;
@@ -217,10 +223,12 @@ void converter_finish(struct converter *converter, struct buffer *out)
 {
 	if (converter->kind == KIND_UTF8)
 		utf8_put_valid(out, slice_make(converter->held, converter->held_len));
+	else if (converter->kind == KIND_UTF7)
+		utf7_finish(&converter->utf7, out);
 	else if (converter->held_len)
 		buffer_put_utf8(out, 0xfffd);
 	converter->held_len = 0;
-	if (converter->kind == KIND_ICONV) {
+	if (converter->handle) {
 		char chunk[64], *to = chunk;
 		size_t to_left = sizeof(chunk);
 

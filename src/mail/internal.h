@@ -151,8 +151,13 @@ bool message_id_next(struct slice *rest, struct buffer *out);
 
 /* ---- charset.c ---- */
 
+struct utf7 {
+	bool shifted, seen_any;         /* inside "+…-"; a digit was there */
+	uint32_t bits, bit_count, high; /* high: the first half of a surrogate pair, or 0 */
+};
 struct converter {
 	int kind;
+	struct utf7 utf7;
 	void *handle;
 	char held[16]; /* an incomplete character at the end of the last piece */
 	size_t held_len;

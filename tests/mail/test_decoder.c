@@ -103,6 +103,9 @@ static void charsets(void **state UNUSED)
 		{MAIL_8BIT, "unicode-1-1-utf-7", false, "a+APw-b",
 			"a\xc3\xbc"
 			"b"},
+		{MAIL_8BIT, "utf-7", false, "1 +- 1 +2D3eAA- +2D0.+3gA-+AGE",
+			"1 + 1 \xf0\x9f\x98\x80 \xef\xbf\xbd.\xef\xbf\xbd"
+			"a"},
 		{MAIL_8BIT, "iso-2022-jp", false, "\x1b$BF|K\\\x1b(B!", "\xe6\x97\xa5\xe6\x9c\xac!"},
 		{MAIL_8BIT, "big5", false, "\xa4\xa4\xff.", "\xe4\xb8\xad\xef\xbf\xbd."},
 		{MAIL_8BIT, "cp-850", false, "\x81", "\xc3\xbc"},
