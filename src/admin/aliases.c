@@ -64,7 +64,7 @@ static int targets_load(const struct admin_call *call, struct targets *targets)
 {
 	struct slice domain, detail;
 	int error = arena_new(TARGETS_ARENA_MAX, &targets->arena);
-	struct buffer address = BUFFER_INIT(DIRECTORY_ADDRESS_MAX);
+	struct buffer address = BUFFER_INIT(DIRECTORY_ADDRESS_MAX * 4);
 
 	if (!error)
 		error = address_normalise(admin_text(call, "address"), false, &address, &detail);
@@ -82,7 +82,7 @@ static int targets_load(const struct admin_call *call, struct targets *targets)
 static int targets_from(
 	const json_t *listed, struct targets *targets, void (*each)(struct targets *targets, struct slice target))
 {
-	struct buffer form = BUFFER_INIT(DIRECTORY_ADDRESS_MAX);
+	struct buffer form = BUFFER_INIT(DIRECTORY_ADDRESS_MAX * 4);
 	const json_t *value;
 	struct slice detail;
 	size_t i;
@@ -129,7 +129,8 @@ json_t *admin_alias_add(struct admin_call *call)
 	if (targets.arena)
 		arena_free(&targets.arena);
 	if (error == -ENOENT)
-		return admin_refuse(error, "The domain of %.*s is not served here; add it first.", SLICE_ARG(address));
+		return admin_refuse(
+			error, "%.*s or a target is in a domain that is not served here.", SLICE_ARG(address));
 	return error ? refuse_alias(error, address) : admin_done();
 }
 

@@ -112,10 +112,10 @@ enum cli_status cli_ask_secretly(struct cli *cli, const char *prompt, struct buf
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ISIG | ICANON);
 	quiet.c_cc[VMIN] = 1;
 	quiet.c_cc[VTIME] = 0;
-	(void)fprintf(cli->err, "%s", prompt);
-	(void)fflush(cli->err);
 	if (tcsetattr(fd, TCSAFLUSH, &quiet) < 0)
 		return cli_complain(cli, CLI_FAILED, "%s", strerror(errno));
+	(void)fprintf(cli->err, "%s", prompt);
+	(void)fflush(cli->err);
 	error = read_keys(fd, line);
 	(void)tcsetattr(fd, TCSAFLUSH, &before);
 	(void)fprintf(cli->err, "\n");

@@ -2,7 +2,7 @@
 #include "admin/internal.h"
 #include "store/address.h"
 
-enum { PAGE_ENTRIES = 1000, KEY_MAX = 2 * DIRECTORY_ADDRESS_MAX };
+enum { PAGE_ENTRIES = 1000, KEY_MAX = 4 * DIRECTORY_ADDRESS_MAX };
 
 int admin_page_start(const struct admin_call *call, struct admin_page *page)
 {
