@@ -1,0 +1,214 @@
+#include "store/check.h"
+#include "store/ids.h"
+
+/* ---- Live bytes of segments ---- */
+
+static int live_add(struct checking *c, uint64_t segment, uint64_t bytes)
+{
+	uint64_t so_far = 0;
+
+	(void)number_map_get(&c->live, segment, &so_far);
+	return segment ? number_map_put(&c->live, segment, so_far + bytes) : 0;
+}
+
+int check_live(struct checking *c, const struct email_row *row)
+{
+	struct reader r = op_list_reader(row->frames);
+	struct frame_ref ref;
+	int error = live_add(c, row->home, email_row_home_bytes(row));
+
+	while (!error && frame_ref_next(&r, &ref))
+		error = live_add(c, ref.place.segment, ref.stored_bytes);
+	return error;
+}
+
+int check_live_bytes(struct checking *c)
+{
+	struct index_walk walk = {NULL};
+	int error = index_walk_from(c->store->index, c->txn, TABLE_SEGMENTS, (struct slice){NULL, 0}, &walk);
+
+	while (!error) {
+		struct reader r = READER_INIT(walk.value);
+		uint64_t segment = key_number(walk.key, 0), counted = 0, stored = reader_le64(&r);
+
+		(void)number_map_get(&c->live, segment, &counted);
+		if (stored != counted)
+			check_report(c, "segment %llu: %llu bytes are in use, the index says %llu",
+				(unsigned long long)segment, (unsigned long long)counted, (unsigned long long)stored);
+		number_map_delete(&c->live, segment);
+		error = index_walk_next(&walk);
+	}
+	index_walk_end(&walk);
+	for (size_t i = 0; i < c->live.room; i++) {
+		if (c->live.slots[i].key && c->live.slots[i].value)
+			check_report(c, "segment %llu: bytes are in use, the index says none",
+				(unsigned long long)c->live.slots[i].key);
+	}
+	return error == -ENOENT ? 0 : error;
+}
+
+/* ---- Accounts ---- */
+
+struct account_check {
+	struct checking *c;
+	uint64_t id;
+	struct number_map live, kept; /* email -> how many rows have it */
+	uint64_t used_bytes, used_messages;
+};
+
+static int count_one(struct number_map *map, uint64_t email)
+{
+	uint64_t count = 0;
+
+	(void)number_map_get(map, email, &count);
+	return email ? number_map_put(map, email, count + 1) : 0;
+}
+
+static int entry_check(struct account_check *a, const struct mailbox_row *row, const struct entry *entry)
+{
+	struct index_key key = key_of(entry->email);
+	struct slice value;
+	uint64_t before = 0;
+	int error = index_get(a->c->store->index, a->c->txn, TABLE_EMAILS, key_slice(&key), &value);
+
+	if (error == -ENOENT)
+		check_report(a->c, "account %llu, mailbox %.*s, UID %u: its email is missing",
+			(unsigned long long)a->id, SLICE_ARG(row->pub.name), entry->uid);
+	else if (error)
+		return error;
+	if (entry->uid >= row->pub.uidnext)
+		check_report(a->c, "account %llu, mailbox %.*s, UID %u: beyond UIDNEXT", (unsigned long long)a->id,
+			SLICE_ARG(row->pub.name), entry->uid);
+	if (!number_map_get(&a->live, entry->email, &before)) {
+		a->used_bytes += entry->bytes;
+		a->used_messages++;
+	}
+	return count_one(&a->live, entry->email);
+}
+
+static int mailbox_check(struct account_check *a, uint64_t id, const struct mailbox_row *row)
+{
+	struct index_key key = key_entry(id, 0);
+	struct index_walk walk = {NULL};
+	struct mailbox counted = {.messages = 0};
+	int error = index_walk_from(a->c->store->index, a->c->txn, TABLE_ENTRIES, key_slice(&key), &walk);
+
+	while (!error && key_number(walk.key, 0) == id && walk.value.len == ENTRY_ROW_BYTES) {
+		struct entry entry;
+
+		entry_row_read(walk.value.at, key_number32(walk.key, 8), &entry);
+		counted.messages++;
+		counted.unseen += !(entry.flags & FLAG_SEEN);
+		counted.flagged_deleted += !!(entry.flags & FLAG_DELETED);
+		counted.bytes += entry.bytes;
+		error = entry_check(a, row, &entry);
+		if (!error)
+			error = index_walk_next(&walk);
+	}
+	index_walk_end(&walk);
+	if (counted.messages != row->pub.messages || counted.unseen != row->pub.unseen ||
+		counted.flagged_deleted != row->pub.flagged_deleted || counted.bytes != row->pub.bytes)
+		check_report(a->c, "account %llu, mailbox %.*s: its counters do not fit its entries",
+			(unsigned long long)a->id, SLICE_ARG(row->pub.name));
+	return error == -ENOENT ? 0 : error;
+}
+
+static int history_check(struct account_check *a)
+{
+	struct index_key key = key_of(id_make(a->id, 0));
+	struct index_walk walk = {NULL};
+	int error = index_walk_from(a->c->store->index, a->c->txn, TABLE_EXPUNGED, key_slice(&key), &walk);
+
+	while (!error && id_account(key_number(walk.key, 0)) == a->id) {
+		struct entry entry;
+
+		if (key_number32(walk.key, 16) && walk.value.len == ENTRY_ROW_BYTES) {
+			entry_row_read(walk.value.at, key_number32(walk.key, 16), &entry);
+			if (!(entry.flags & ENTRY_MOVED))
+				error = count_one(&a->kept, entry.email);
+		}
+		if (!error)
+			error = index_walk_next(&walk);
+	}
+	index_walk_end(&walk);
+	return error == -ENOENT ? 0 : error;
+}
+
+/* An email that more than one row has must have a share, and shares must count right. */
+static void shares_check(struct account_check *a, const struct number_map *rows)
+{
+	for (size_t i = 0; i < rows->room; i++) {
+		uint64_t email = rows->slots[i].key, live = 0, kept = 0, counts = 0;
+		struct index_key key = key_of(email);
+		int error;
+
+		if (!email)
+			continue;
+		(void)number_map_get(&a->live, email, &live);
+		(void)number_map_get(&a->kept, email, &kept);
+		error = index_get_number(a->c->store->index, a->c->txn, TABLE_SHARES, key_slice(&key), &counts);
+		if (error ? live + kept != 1 : counts != (kept << 32 | live))
+			check_report(a->c,
+				"account %llu: email %llu is shown %llu times and kept %llu times, not so counted",
+				(unsigned long long)a->id, (unsigned long long)email, (unsigned long long)live,
+				(unsigned long long)kept);
+	}
+}
+
+static int mailboxes_check(struct account_check *a)
+{
+	struct index_key key = key_of(id_make(a->id, 0));
+	struct index_walk walk = {NULL};
+	int error = index_walk_from(a->c->store->index, a->c->txn, TABLE_MAILBOXES, key_slice(&key), &walk);
+
+	while (!error && id_account(key_number(walk.key, 0)) == a->id) {
+		struct mailbox_row row = {.history_modseq = 0};
+
+		error = mailbox_row_read(walk.value, &row);
+		if (!error)
+			error = mailbox_check(a, key_number(walk.key, 0), &row);
+		mailbox_row_clear(&row);
+		if (!error)
+			error = index_walk_next(&walk);
+	}
+	index_walk_end(&walk);
+	return error == -ENOENT ? 0 : error;
+}
+
+static int account_check(struct checking *c, uint64_t id, const struct account_row *row)
+{
+	struct account_check a = {.c = c, .id = id};
+	int error = mailboxes_check(&a);
+
+	if (!error)
+		error = history_check(&a);
+	if (!error) {
+		shares_check(&a, &a.live);
+		shares_check(&a, &a.kept);
+	}
+	if (!error && (a.used_bytes != row->used_bytes || a.used_messages != row->used_messages))
+		check_report(c, "account %llu: %llu bytes are used, the index says %llu", (unsigned long long)id,
+			(unsigned long long)a.used_bytes, (unsigned long long)row->used_bytes);
+	number_map_free(&a.live);
+	number_map_free(&a.kept);
+	return error;
+}
+
+int check_accounts(struct checking *c)
+{
+	struct index_key first = key_of(1);
+	struct index_walk walk = {NULL};
+	int error = index_walk_from(c->store->index, c->txn, TABLE_ACCOUNTS, key_slice(&first), &walk);
+
+	while (!error) {
+		struct account_row row;
+
+		error = account_row_read(walk.value, &row);
+		if (!error)
+			error = account_check(c, key_number(walk.key, 0), &row);
+		if (!error)
+			error = index_walk_next(&walk);
+	}
+	index_walk_end(&walk);
+	return error == -ENOENT ? 0 : error;
+}
