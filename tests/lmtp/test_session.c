@@ -82,7 +82,7 @@ static void test_a_message_arrives_with_its_trace(void **state)
 			  "C: Subject: hello\n"
 			  "C: \n"
 			  "C: ..\n"
-			  "C| bare\\n\n"
+			  "C| bare\\nLF\\r\\n\n"
 			  "C: .\n"
 			  "S: 250 2.1.5 Delivered\n");
 	assert_int_equal(core_rig_count(&here->rig, here->ann, NULL), 1);
@@ -96,7 +96,7 @@ static void test_a_message_arrives_with_its_trace(void **state)
 		"Subject: hello\r\n"
 		"\r\n"
 		".\r\n"
-		"bare\r\n");
+		"bare\r\nLF\r\n");
 	bye(&s);
 }
 
