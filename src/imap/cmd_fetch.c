@@ -208,6 +208,7 @@ enum imap_run cmd_fetch(struct imap_session *s, const struct imap_command *comma
 	run->session = s;
 	run->args = command->fetch;
 	run->sets_seen = run->args->sets_seen && !s->read_only;
+	run->piece_bytes = sync_piece_bytes(s);
 	run->scratch = BUFFER_INIT(FETCH_SCRATCH_BYTES_MAX);
 	run->made_seen = UID_LIST_INIT(SEEN_MESSAGES_MAX);
 	rc = fetch_prepare(s, command, run);

@@ -44,7 +44,7 @@ static int decode_piece(struct fetch_run *run, uint64_t end, struct slice *ret_b
 		rc = body_reader_peek(run->reader, d->at, &bytes);
 		if (rc)
 			return rc == -EBADMSG ? -EIO : rc;
-		bytes = slice_first(bytes, (size_t)MIN(end - d->at, (uint64_t)FETCH_PIECE_BYTES));
+		bytes = slice_first(bytes, (size_t)MIN(end - d->at, (uint64_t)run->piece_bytes));
 		d->at += bytes.len;
 		rc = mail_decoder_feed(d->decoder, bytes, &d->piece);
 	} else {

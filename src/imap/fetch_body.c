@@ -74,7 +74,7 @@ static void raw_step(struct fetch_run *run)
 		run->aborted = true;
 		return;
 	}
-	bytes = slice_first(bytes, (size_t)MIN(run->left, (uint64_t)FETCH_PIECE_BYTES));
+	bytes = slice_first(bytes, (size_t)MIN(run->left, (uint64_t)run->piece_bytes));
 	buffer_put(session_out(run->session), bytes);
 	run->at += bytes.len;
 	run->left -= bytes.len;
@@ -86,7 +86,7 @@ static void scratch_step(struct fetch_run *run)
 {
 	struct slice bytes = slice_from(buffer_slice(&run->scratch), (size_t)run->at);
 
-	bytes = slice_first(bytes, FETCH_PIECE_BYTES);
+	bytes = slice_first(bytes, run->piece_bytes);
 	buffer_put(session_out(run->session), bytes);
 	run->at += bytes.len;
 	if (run->at >= run->scratch.len)
@@ -137,12 +137,10 @@ static bool fields_from_description(struct fetch_run *run)
 
 	if (body->fields != FIELDS_NAMED || !body->names_are_common || body->section.path_len)
 		return false;
-	/* Whether there is a blank line to end with is sure only where a body follows it. */
-	if (!fetch_unpack(run) || !mail_common_is_complete(&run->brief) || !run->message.parts[0].body_bytes)
+	if (!fetch_find(run) || !mail_common_is_complete(&run->brief))
 		return false;
 	buffer_reset(&run->scratch);
 	mail_fields_select(run->brief.common, body->names, body->name_count, false, &run->scratch);
-	buffer_put_text(&run->scratch, "\r\n");
 	fields_answer(run);
 	return true;
 }

@@ -99,7 +99,7 @@ static void put_text(struct fetch_run *run, const char *name, struct slice text)
 	struct buffer *out = session_out(run->session);
 
 	fetch_put_name(run, slice_of(name));
-	if (text.len <= FETCH_PIECE_BYTES) {
+	if (text.len <= run->piece_bytes) {
 		buffer_put(out, text);
 		return;
 	}

@@ -13,7 +13,6 @@
 #include "store/email.h"
 
 enum {
-	FETCH_PIECE_BYTES = 32 << 10,
 	FETCH_HEADER_BYTES_MAX = 1 << 20,   /* of a header are looked at for HEADER.FIELDS */
 	FETCH_SCRATCH_BYTES_MAX = 64 << 20, /* a stored BODYSTRUCTURE is far smaller */
 	FETCH_DECODE_AT_ONCE_BYTES = 256 << 10,
@@ -43,6 +42,7 @@ struct fetch_decoding { /* of one BINARY item: fetch_binary.c */
 struct fetch_run {
 	struct imap_session *session;
 	const struct imap_fetch *args;
+	size_t piece_bytes; /* of a flow, at a time */
 	struct uid_list uids, vanished;
 	uint32_t vanished_from; /* VANISHED (EARLIER) is written up to here */
 	struct sync_walk walk;

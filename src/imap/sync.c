@@ -1,8 +1,20 @@
 #include "imap/sync.h"
 
 enum {
-	VANISHED_RANGES_PER_LINE = 1000, /* keeps a line within about 20 KB */
+	PIECE_BYTES_MAX = 32 << 10,
+	RANGE_BYTES_MAX = 22,                                    /* "4294967295:4294967295," */
+	VANISHED_RANGES_MAX = PIECE_BYTES_MAX / RANGE_BYTES_MAX, /* in one line */
 };
+
+size_t sync_piece_bytes(const struct imap_session *s)
+{
+	return MIN((size_t)PIECE_BYTES_MAX, s->services->limits.output_bytes_max / 2);
+}
+
+static size_t vanished_ranges(const struct imap_session *s)
+{
+	return MAX(sync_piece_bytes(s) / RANGE_BYTES_MAX, 1);
+}
 
 bool sync_walk_next(struct imap_session *s, const struct uid_list *uids, struct sync_walk *walk, uint32_t *ret_seq,
 	struct entry *ret_entry, int *ret_error)
@@ -70,14 +82,13 @@ static void put_vanished_ranges(struct imap_session *s, const struct uid_range *
 
 void session_put_vanished(struct imap_session *s, const struct uid_list *uids, bool earlier)
 {
-	for (size_t i = 0; i < uids->count; i += VANISHED_RANGES_PER_LINE)
-		put_vanished_ranges(
-			s, uids->ranges + i, MIN(uids->count - i, (size_t)VANISHED_RANGES_PER_LINE), earlier);
+	for (size_t i = 0; i < uids->count; i += VANISHED_RANGES_MAX)
+		put_vanished_ranges(s, uids->ranges + i, MIN(uids->count - i, (size_t)VANISHED_RANGES_MAX), earlier);
 }
 
 bool sync_put_earlier(struct imap_session *s, const struct uid_list *vanished, uint32_t *from_uid)
 {
-	struct uid_range line[VANISHED_RANGES_PER_LINE];
+	struct uid_range line[VANISHED_RANGES_MAX];
 	size_t count = 0;
 
 	for (size_t i = 0; i < vanished->count; i++) {
@@ -88,7 +99,7 @@ bool sync_put_earlier(struct imap_session *s, const struct uid_list *vanished, u
 		if (count == 0 && session_is_full(s))
 			return false;
 		line[count++] = (struct uid_range){MAX(range.first, *from_uid), range.last};
-		if (count < VANISHED_RANGES_PER_LINE && i + 1 < vanished->count)
+		if (count < vanished_ranges(s) && i + 1 < vanished->count)
 			continue;
 		put_vanished_ranges(s, line, count, true);
 		*from_uid = range.last + 1;
@@ -206,7 +217,7 @@ static void note_synced(struct imap_session *s, bool with_expunges)
 
 void session_sync(struct imap_session *s, bool with_expunges)
 {
-	struct uid_list vanished = UID_LIST_INIT(VANISHED_RANGES_PER_LINE + 1);
+	struct uid_list vanished = UID_LIST_INIT(VANISHED_RANGES_MAX + 1);
 	struct view_change change;
 
 	if (!s->view)
@@ -214,7 +225,7 @@ void session_sync(struct imap_session *s, bool with_expunges)
 	while (!session_is_full(s)) {
 		if (view_next(s->view, with_expunges, &change) || change.kind == VIEW_NONE)
 			break;
-		if (change.kind != VIEW_EXPUNGED || vanished.count >= VANISHED_RANGES_PER_LINE)
+		if (change.kind != VIEW_EXPUNGED || vanished.count >= vanished_ranges(s))
 			flush_vanished(s, &vanished);
 		put_change(s, &change, &vanished);
 	}

@@ -8,6 +8,9 @@
 
 enum { SYNC_RANGES_MAX = 1 << 20 /* ranges in a list of UIDs: 8 MiB */ };
 
+/* So much may be written after a look at session_is_full() without the queue growing far over its limit. */
+size_t sync_piece_bytes(const struct imap_session *s);
+
 /* The answer when session_resolve() or what followed it failed: BAD for numbers that are out of range (RFC 9051 §9, seq-number). */
 void sync_set_error(struct imap_session *s, int error);
 
