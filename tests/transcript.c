@@ -110,9 +110,12 @@ static void socket_send(void *context, struct slice bytes)
 static bool receive_more(struct transcript_socket *s)
 {
 	struct pollfd ready = {.fd = s->fd, .events = POLLIN};
-	char *room = buffer_room(&s->input, 65536);
+	char *room;
 	ssize_t got;
 
+	buffer_consume(&s->input, s->at);
+	s->at = 0;
+	room = buffer_room(&s->input, 65536);
 	assert_non_null(room);
 	if (poll(&ready, 1, PATIENCE_MS) <= 0)
 		fail_msg("the server did not answer in %d ms", PATIENCE_MS);
@@ -129,14 +132,14 @@ static bool socket_receive(void *context, struct buffer *ret_line)
 	struct slice line;
 	size_t end;
 
-	while ((end = slice_find_byte(buffer_slice(&s->input), '\n')) == SIZE_MAX)
+	while ((end = slice_find_byte(slice_from(buffer_slice(&s->input), s->at), '\n')) == SIZE_MAX)
 		if (!receive_more(s))
 			return false;
-	line = slice_first(buffer_slice(&s->input), end);
+	line = slice_first(slice_from(buffer_slice(&s->input), s->at), end);
 	if (line.len && line.at[line.len - 1] == '\r')
 		line.len--;
 	buffer_put(ret_line, line);
-	buffer_consume(&s->input, end + 1);
+	s->at += end + 1;
 	return true;
 }
 

@@ -25,6 +25,7 @@ void transcript_play(const struct transcript *io, const char *text);
 struct transcript_socket {
 	int fd;
 	struct buffer input;
+	size_t at; /* of it is read */
 };
 struct transcript transcript_over(struct transcript_socket *socket);
 bool transcript_matches(struct slice line, struct slice pattern);
