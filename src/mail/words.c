@@ -1,7 +1,7 @@
 /* RFC 2047: encoded words in header values. */
 #include "mail/internal.h"
 
-enum { WORDS_MAX = 1 << 20, WORD_LEN_MAX = 998 /* a line can hold no more; RFC 2047 §2 allows 75 */ };
+enum { WORD_LEN_MAX = 998 /* a line can hold no more; RFC 2047 §2 allows 75 */ };
 
 struct word {
 	struct slice charset, text;
@@ -113,9 +113,22 @@ static size_t words_put(struct slice s, struct buffer *bytes, struct buffer *out
 	return done;
 }
 
+/* A fold leaves its white space behind, and no character reaches across it. */
+static void put_plain(struct slice text, struct buffer *out)
+{
+	while (text.len) {
+		size_t run = 0;
+
+		while (run < text.len && text.at[run] != '\r' && text.at[run] != '\n')
+			run++;
+		utf8_put_valid(out, slice_first(text, run));
+		text = slice_from(text, run + 1);
+	}
+}
+
 void mail_header_text(struct slice value, struct buffer *out)
 {
-	struct buffer bytes = BUFFER_INIT(WORDS_MAX), plain = BUFFER_INIT(WORDS_MAX);
+	struct buffer bytes = BUFFER_INIT(value.len); /* neither encoding makes text longer */
 	struct word word;
 
 	value = slice_trim(value);
@@ -124,13 +137,10 @@ void mail_header_text(struct slice value, struct buffer *out)
 
 		while (run < value.len && !(value.at[run] == '=' && word_read(slice_from(value, run), &word)))
 			run++;
-		buffer_reset(&plain);
-		text_put_unfolded(&plain, slice_first(value, run));
-		utf8_put_valid(out, buffer_slice(&plain));
+		put_plain(slice_first(value, run), out);
 		value = slice_from(value, run);
 		if (value.len)
 			value = slice_from(value, words_put(value, &bytes, out));
 	}
 	buffer_free(&bytes);
-	buffer_free(&plain);
 }

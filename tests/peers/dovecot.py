@@ -117,6 +117,8 @@ class Peer:
             self.user, self.group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
         for name in ("run", "lib", "mail", "home"):
             os.makedirs(os.path.join(self.state, name), exist_ok=True)
+        self._own(os.path.join(self.state, "mail"))
+        self._own(os.path.join(self.state, "home"))
         if os.getuid() == 0 and not _reachable(self.root):
             shutil.copytree(os.path.join(self.root, "usr"), os.path.join(self.state, "usr"), symlinks=True)
             self.root = self.state
