@@ -67,6 +67,7 @@ void admin_server_set_cost(struct admin_server *server, const struct auth_cost *
 struct admin_place {
 	struct slice socket;         /* path of the control socket */
 	struct store_settings store; /* dir and limits; the rest is set by admin */
+	struct slice user; /* root makes a data directory that is not there yet as this user; empty: as root */
 	struct auth_cost cost;
 	FILE *in, *out, *err; /* NULL: the standard ones */
 };

@@ -54,8 +54,8 @@ enum cli_status cli_complain(struct cli *cli, enum cli_status status, const char
 json_t *cli_ask(struct cli *cli, json_t *request);
 enum cli_status cli_do(struct cli *cli, json_t *request); /* where only success matters */
 void cli_disconnect(struct cli *cli);
-/* Root becomes the owner of the data directory, whose files must stay the server's own. */
-void cli_become_owner(struct cli *cli);
+/* Root becomes the owner of the data directory (made if need be), whose files must be the server's own. */
+enum cli_status cli_become_owner(struct cli *cli);
 /* The settings of the place, with callbacks that print. */
 struct store_settings cli_store_settings(struct cli *cli);
 

@@ -1,5 +1,6 @@
 /* The way to the data: the socket of the running server, or, where none runs, the data directory. */
 #include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -70,17 +71,45 @@ static int server_receive(struct cli *cli)
 
 /* ---- The data directory ---- */
 
-void cli_become_owner(struct cli *cli)
+/* A directory that is not there is made, and given to the user that the server will run as. */
+static int make_directory(const char *path, const char *user_name)
 {
-	struct buffer path = BUFFER_INIT(4096);
+	const struct passwd *user = *user_name ? getpwnam(user_name) : NULL;
+
+	if (mkdir(path, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	return user && chown(path, user->pw_uid, user->pw_gid) < 0 ? -errno : 0;
+}
+
+static int become_owner(const char *path, const char *user_name)
+{
 	struct stat status;
+	int error = make_directory(path, user_name);
+
+	if (error)
+		return error;
+	if (stat(path, &status) < 0)
+		return -errno;
+	if (status.st_uid != 0 && (setgroups(0, NULL) < 0 || setgid(status.st_gid) < 0 || setuid(status.st_uid) < 0))
+		return -errno;
+	return 0;
+}
+
+enum cli_status cli_become_owner(struct cli *cli)
+{
+	struct buffer path = BUFFER_INIT(4096), user = BUFFER_INIT(256);
+	enum cli_status status = CLI_DONE;
+	int error = 0;
 
 	buffer_put(&path, cli->place->store.dir);
-	if (geteuid() == 0 && stat(buffer_text(&path), &status) == 0 && status.st_uid != 0 &&
-		(setgroups(0, NULL) < 0 || setgid(status.st_gid) < 0 || setuid(status.st_uid) < 0))
-		(void)cli_complain(
-			cli, CLI_FAILED, "cannot become the owner of %s: %s", buffer_text(&path), strerror(errno));
+	buffer_put(&user, cli->place->user);
+	if (geteuid() == 0)
+		error = become_owner(buffer_text(&path), buffer_text(&user));
+	if (error)
+		status = cli_complain(cli, CLI_FAILED, "%s: %s", buffer_text(&path), strerror(-error));
 	buffer_free(&path);
+	buffer_free(&user);
+	return status;
 }
 
 static void on_durable(void *context, uint64_t seq)
@@ -118,7 +147,8 @@ static enum cli_status data_open(struct cli *cli)
 	struct slice dir = settings.dir;
 	int error;
 
-	cli_become_owner(cli);
+	if (cli_become_owner(cli) != CLI_DONE)
+		return CLI_FAILED;
 	error = store_open(&settings, &cli->store);
 	if (error == -EBUSY)
 		return cli_complain(cli, CLI_FAILED,

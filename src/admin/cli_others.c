@@ -180,7 +180,8 @@ enum cli_status cli_check(struct cli *cli)
 		.context = cli};
 	int error;
 
-	cli_become_owner(cli);
+	if (cli_become_owner(cli) != CLI_DONE)
+		return CLI_FAILED;
 	error = store_check(&settings, &check);
 	if (error == -EBUSY)
 		return cli_complain(cli, CLI_FAILED, "%.*s is in use; stop the server first (penfold stop).",

@@ -42,6 +42,7 @@ static struct admin_place place_from(const struct config *config)
 {
 	struct admin_place place = (struct admin_place){
 		.socket = config->control_socket, .store = store_settings_default(), .cost = cost_of(config)};
+	place.user = config->user;
 	place.store.dir = config->data_dir;
 	place.store.retention_s = config->retention_s;
 	place.store.message_bytes_max = config->message_bytes_max;

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -301,29 +302,43 @@ static void test_a_directory_in_use_is_left_alone(void **state)
 	expect_run(world, "domain list", 0);
 }
 
-/* What root makes with the command line the server must be able to open afterwards: it belongs to the directory's owner. */
+/*
+ * What root makes with the command line the server must be able to open afterwards: it belongs to the directory's owner, or to the
+ * server's user when there is no directory yet.
+ */
 static void test_root_works_as_the_owner(void **state)
 {
-	enum { OWNER = 65534 };
+	const struct passwd *nobody = getpwnam("nobody");
 	struct world *world = *state;
 	char path[120];
 	struct stat status;
-	pid_t child;
-	int ended;
 
-	if (geteuid() != 0)
+	if (geteuid() != 0 || !nobody)
 		return;
-	assert_int_equal(chown(world->dir.path, OWNER, OWNER), 0);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0)
-		_exit(run(world, "", "domain add example.org"));
-	assert_int_equal(waitpid(child, &ended, 0), child);
-	assert_true(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
+	assert_int_equal(chown(world->dir.path, nobody->pw_uid, nobody->pw_gid), 0);
+	(void)snprintf(path, sizeof(path), "%s/made", world->dir.path);
+	for (int made = 0; made < 2; made++) {
+		pid_t child = fork();
+		int ended;
+
+		assert_true(child >= 0);
+		if (child == 0) {
+			world->place.user = made ? SLICE("nobody") : SLICE("");
+			world->place.store.dir = made ? slice_of(path) : slice_of(world->dir.path);
+			_exit(run(world, "", "domain add example.org"));
+		}
+		assert_int_equal(waitpid(child, &ended, 0), child);
+		assert_true(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
+	}
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_uid, nobody->pw_uid);
 	(void)snprintf(path, sizeof(path), "%s/index", world->dir.path);
 	assert_int_equal(stat(path, &status), 0);
-	assert_int_equal(status.st_uid, OWNER);
-	assert_int_equal(status.st_gid, OWNER);
+	assert_int_equal(status.st_uid, nobody->pw_uid);
+	assert_int_equal(status.st_gid, nobody->pw_gid);
+	(void)snprintf(path, sizeof(path), "%s/made/index", world->dir.path);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_uid, nobody->pw_uid);
 }
 
 /* ---- A terminal ---- */

@@ -124,6 +124,12 @@ static void say(int fd, const char *text)
 	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
+/* To a server that may have closed already: then what it said before is still there to be heard. */
+static void say_or_not(int fd, const char *text)
+{
+	(void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
 /* The next answer; NULL at the end. */
 static json_t *hear(int fd)
 {
@@ -253,7 +259,8 @@ static void test_clients_that_leave_in_the_middle(void **state)
 
 	for (int i = 0; i < 60; i++) {
 		fd = client(world);
-		say(fd, i % 2 ? "{\"cmd\":\"status\"}\n{\"cmd\":\"status\"}\n{\"cm" : "{\"cmd\":\"domain.list\"}\n");
+		say_or_not(fd,
+			i % 2 ? "{\"cmd\":\"status\"}\n{\"cmd\":\"status\"}\n{\"cm" : "{\"cmd\":\"domain.list\"}\n");
 		(void)close(fd);
 	}
 	/* Those with a command in work count until it is done. */
@@ -261,7 +268,7 @@ static void test_clients_that_leave_in_the_middle(void **state)
 		json_t *json;
 
 		fd = client(world);
-		say(fd, "{\"cmd\":\"domain.list\"}\n");
+		say_or_not(fd, "{\"cmd\":\"domain.list\"}\n");
 		json = hear(fd);
 		served = json_is_true(json_object_get(json, "ok"));
 		json_decref(json);
@@ -277,7 +284,7 @@ static void test_connections_are_bounded(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 		fds[i] = client(*state);
-		say(fds[i], "{\"cmd\":\"domain.list\"}\n");
+		say_or_not(fds[i], "{\"cmd\":\"domain.list\"}\n");
 		expect_answer(fds[i], i < ADMIN_CONNECTIONS_MAX ? NULL : "over-limit");
 	}
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
