@@ -9,20 +9,15 @@
 
 #include <cmocka.h>
 
-enum { CLIENTS_MAX = 9, BINDINGS_MAX = 64, BLOCK_MAX = 64, PATIENCE_MS = 10000, QUIET_MS = 60, INPUT_MAX = 64 << 20 };
+enum { BINDINGS_MAX = 64, BLOCK_MAX = 64, PATIENCE_MS = 10000, QUIET_MS = 60, INPUT_MAX = 64 << 20 };
 
-struct client {
-	int fd; /* -1: not connected yet */
-	struct buffer input;
-	bool closed;
-};
 struct binding {
 	struct slice name, value;
 };
 struct script {
 	struct rig *rig;
 	uint64_t account;
-	struct client clients[CLIENTS_MAX + 1];
+	struct script_client *clients;
 	struct binding bindings[BINDINGS_MAX];
 	size_t binding_count;
 	struct arena *arena;
@@ -140,9 +135,9 @@ static uint64_t repeats(struct slice *text)
 	return count;
 }
 
-static struct client *client(struct script *s, unsigned number);
+static struct script_client *client(struct script *s, unsigned number);
 
-static void send_all(struct client *c, struct slice bytes)
+static void send_all(struct script_client *c, struct slice bytes)
 {
 	while (bytes.len) {
 		ssize_t sent = send(c->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
@@ -153,7 +148,7 @@ static void send_all(struct client *c, struct slice bytes)
 	}
 }
 
-static void say(struct script *s, struct client *c, struct slice text, bool line)
+static void say(struct script *s, struct script_client *c, struct slice text, bool line)
 {
 	struct buffer bytes = BUFFER_INIT(INPUT_MAX);
 	uint64_t count = line ? 1 : repeats(&text);
@@ -179,7 +174,7 @@ static void say(struct script *s, struct client *c, struct slice text, bool line
 
 /* ---- Receiving ---- */
 
-static bool receive_more(struct client *c, int patience_ms)
+static bool receive_more(struct script_client *c, int patience_ms)
 {
 	struct pollfd ready = {.fd = c->fd, .events = POLLIN};
 	char *room = buffer_room(&c->input, 65536);
@@ -196,7 +191,7 @@ static bool receive_more(struct client *c, int patience_ms)
 }
 
 /* The next line without its end, valid until drop_line(). */
-static bool next_line(struct client *c, struct slice *ret_line)
+static bool next_line(struct script_client *c, struct slice *ret_line)
 {
 	size_t end;
 
@@ -208,13 +203,13 @@ static bool next_line(struct client *c, struct slice *ret_line)
 	return true;
 }
 
-static void drop_line(struct client *c, struct slice line)
+static void drop_line(struct script_client *c, struct slice line)
 {
 	buffer_consume(&c->input, line.len + 2);
 }
 
 /* One of the patterns must match the next line; it is taken out. */
-static void expect_one(struct script *s, struct client *c, struct slice *patterns, size_t *count)
+static void expect_one(struct script *s, struct script_client *c, struct slice *patterns, size_t *count)
 {
 	size_t bindings = s->binding_count;
 	struct slice line;
@@ -235,7 +230,7 @@ static void expect_one(struct script *s, struct client *c, struct slice *pattern
 }
 
 /* Lines are passed over until one matches. */
-static void expect_after_others(struct script *s, struct client *c, struct slice pattern)
+static void expect_after_others(struct script *s, struct script_client *c, struct slice pattern)
 {
 	size_t bindings = s->binding_count;
 	struct slice line;
@@ -251,7 +246,7 @@ static void expect_after_others(struct script *s, struct client *c, struct slice
 	drop_line(c, line);
 }
 
-static void expect_quiet(struct script *s, struct client *c)
+static void expect_quiet(struct script *s, struct script_client *c)
 {
 	if (!c->input.len)
 		(void)receive_more(c, QUIET_MS);
@@ -260,7 +255,7 @@ static void expect_quiet(struct script *s, struct client *c)
 			SLICE_ARG(slice_first(buffer_slice(&c->input), 200)));
 }
 
-static void expect_closed(struct script *s, struct client *c)
+static void expect_closed(struct script *s, struct script_client *c)
 {
 	while (receive_more(c, PATIENCE_MS))
 		;
@@ -269,9 +264,9 @@ static void expect_closed(struct script *s, struct client *c)
 			SLICE_ARG(slice_first(buffer_slice(&c->input), 200)));
 }
 
-static struct client *client(struct script *s, unsigned number)
+static struct script_client *client(struct script *s, unsigned number)
 {
-	struct client *c = &s->clients[number];
+	struct script_client *c = &s->clients[number];
 	struct slice line;
 
 	if (c->fd >= 0)
@@ -425,15 +420,29 @@ static void play_line(struct script *s, struct slice line, struct slice *rest)
 		expect_closed(s, client(s, number));
 }
 
-void script_play(struct rig *rig, struct slice text)
+/* The session is in no command, and everything it had to say was read: NOOP has its answer and no other. */
+static void expect_nothing_left(struct script_client *c)
 {
-	struct script s = {.rig = rig, .pipelined = BUFFER_INIT(65536)};
+	struct slice line;
+
+	if (c->fd < 0 || c->closed)
+		return;
+	send_all(c, SLICE("the-end NOOP\r\n"));
+	if (!next_line(c, &line))
+		fail_msg("the end: the server does not answer");
+	if (!slice_starts(line, SLICE("the-end OK ")))
+		fail_msg("the end: '%.*s' was not expected", SLICE_ARG(line));
+}
+
+void script_play(struct rig *rig, struct slice text, struct script_client *clients)
+{
+	struct script s = {.rig = rig, .clients = clients, .pipelined = BUFFER_INIT(65536)};
 
 	rig->services.limits = imap_limits_default;
 	assert_int_equal(arena_new(INPUT_MAX, &s.arena), 0);
 	assert_int_equal(rig_account(rig, 0, &s.account), 0);
-	for (size_t i = 0; i <= CLIENTS_MAX; i++)
-		s.clients[i].fd = -1;
+	for (size_t i = 0; i <= SCRIPT_CLIENTS_MAX; i++)
+		clients[i].fd = -1;
 	while (text.len) {
 		struct slice line = slice_split(&text, '\n');
 
@@ -441,17 +450,19 @@ void script_play(struct rig *rig, struct slice text)
 		if (line.len && line.at[0] != '#')
 			play_line(&s, line, &text);
 	}
-	s.line++;
-	for (size_t i = 1; i <= CLIENTS_MAX; i++) {
-		if (s.clients[i].fd < 0)
-			continue;
-		if (s.clients[i].input.len)
-			fail_msg("the end: '%.*s' was not expected",
-				SLICE_ARG(slice_first(buffer_slice(&s.clients[i].input), 200)));
-		(void)close(s.clients[i].fd);
-		buffer_free(&s.clients[i].input);
-	}
+	for (size_t i = 1; i <= SCRIPT_CLIENTS_MAX; i++)
+		expect_nothing_left(&clients[i]);
 	buffer_free(&s.pipelined);
 	arena_free(&s.arena);
+}
+
+void script_end(struct rig *rig, struct script_client *clients)
+{
+	for (size_t i = 1; i <= SCRIPT_CLIENTS_MAX; i++) {
+		if (clients[i].fd >= 0)
+			(void)close(clients[i].fd);
+		clients[i].fd = -1;
+		buffer_free(&clients[i].input);
+	}
 	rig_wait_sessions(rig);
 }

@@ -17,14 +17,26 @@
  *   S.                               the connection is closed
  *
  * In S lines `<...>` stands for anything; `<name>` (lower case, digits, '-') for one word, the same wherever the name comes again, in C lines too.
- * The answer to the login is read and dropped. At the end of the text nothing may be left unread.
+ * The answer to the login is read and dropped. At the end of the text nothing may be left
+ * unread or untold, and no command in flight.
  */
 #ifndef PENFOLD_TESTS_IMAP_SCRIPT_H
 #define PENFOLD_TESTS_IMAP_SCRIPT_H
 
 #include "rig.h"
 
-/* Plays one transcript on a new account; a mismatch fails the running cmocka test and says which line. */
-void script_play(struct rig *rig, struct slice text);
+enum { SCRIPT_CLIENTS_MAX = 9 };
+struct script_client {
+	int fd; /* -1: not connected */
+	struct buffer input;
+	bool closed;
+};
+
+/*
+ * Plays one transcript on a new account; a mismatch fails the running cmocka test and says which line. `clients` has room for
+ * SCRIPT_CLIENTS_MAX + 1; script_end() closes them after success and failure alike, and waits until the sessions are gone.
+ */
+void script_play(struct rig *rig, struct slice text, struct script_client *clients);
+void script_end(struct rig *rig, struct script_client *clients);
 
 #endif

@@ -13,13 +13,14 @@ enum { TRANSCRIPTS_MAX = 500, TEXT_MAX = 1 << 20 };
 
 struct transcript_file {
 	struct rig *rig;
+	struct script_client clients[SCRIPT_CLIENTS_MAX + 1];
 	char path[512];
 	char name[256];
 };
 
 static void play(void **state)
 {
-	const struct transcript_file *file = *state;
+	struct transcript_file *file = *state;
 	struct buffer text = BUFFER_INIT(TEXT_MAX);
 	char piece[4096];
 	size_t got;
@@ -30,8 +31,16 @@ static void play(void **state)
 		buffer_put(&text, (struct slice){piece, got});
 	assert_int_equal(fclose(in), 0);
 	assert_int_equal(buffer_error(&text), 0);
-	script_play(file->rig, buffer_slice(&text));
+	script_play(file->rig, buffer_slice(&text), file->clients);
 	buffer_free(&text);
+}
+
+static int end(void **state)
+{
+	struct transcript_file *file = *state;
+
+	script_end(file->rig, file->clients);
+	return 0;
 }
 
 static int is_transcript(const struct dirent *entry)
@@ -64,7 +73,7 @@ int main(int argc, char **argv)
 			file->rig = &rig;
 			(void)snprintf(file->path, sizeof(file->path), "%s/%s", argv[1], entries[i]->d_name);
 			(void)snprintf(file->name, sizeof(file->name), "%s", entries[i]->d_name);
-			tests[count++] = (struct CMUnitTest){file->name, play, NULL, NULL, file};
+			tests[count++] = (struct CMUnitTest){file->name, play, NULL, end, file};
 		}
 		free(entries[i]);
 	}
@@ -72,8 +81,6 @@ int main(int argc, char **argv)
 	if (!count || rig_start(&rig) < 0)
 		return 1;
 	failures = _cmocka_run_group_tests("imap transcripts", tests, count, NULL, NULL);
-	/* After a failure connections are still open. */
-	if (!failures)
-		rig_stop(&rig);
+	rig_stop(&rig);
 	return failures ? 1 : 0;
 }
