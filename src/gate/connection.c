@@ -65,6 +65,8 @@ void connection_go_on(struct connection *connection)
 		login_hand_over(connection);
 		return;
 	}
+	if (buffer_error(&connection->link.out))
+		error = buffer_error(&connection->link.out);
 	/* Who does not take our answers is not asked for more. */
 	if (error == 0 || error == -EAGAIN)
 		error = link_poll(&connection->link, reading && connection->link.out.len == 0);

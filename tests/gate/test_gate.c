@@ -119,7 +119,7 @@ static void a_login_over_tls_13_is_relayed(void **state)
 	struct world world;
 	struct client client;
 	struct seen seen;
-	char exporter[64], unique[64];
+	char exporter[32], unique[64];
 	size_t unique_len;
 
 	(void)state;
@@ -134,7 +134,8 @@ static void a_login_over_tls_13_is_relayed(void **state)
 	seen = world_seen(&world);
 	assert_true(seen.tls);
 	assert_memory_equal(seen.tls_text, "TLSv1.3 TLS_", 12);
-	assert_int_equal(seen.exporter_len, client_binding(&client, exporter, unique, &unique_len));
+	client_binding(&client, exporter, unique, &unique_len);
+	assert_int_equal(seen.exporter_len, 32);
 	assert_memory_equal(seen.exporter, exporter, 32);
 	assert_int_equal(seen.unique_len, 0);
 	client_say(&client, "QUIT\r\n");
@@ -144,26 +145,56 @@ static void a_login_over_tls_13_is_relayed(void **state)
 	world_end(&world);
 }
 
-static void tls_12_has_its_own_channel_binding(void **state)
+static void log_in(struct client *client)
 {
-	struct world world;
-	struct client client;
-	struct seen seen;
-	char exporter[64], unique[64];
-	size_t unique_len;
+	client_expect(client, greeting);
+	client_say(client, "a1 LOGIN ann secret\r\n");
+	client_expect(client, "a1 OK Logged in");
+}
 
-	(void)state;
-	open_world(&world);
-	client = open_tls(&world, WORLD_IMAPS, NULL, TLS1_2_VERSION);
-	client_expect(&client, greeting);
-	client_say(&client, "a1 LOGIN ann secret\r\n");
-	client_expect(&client, "a1 OK Logged in");
-	seen = world_seen(&world);
-	(void)client_binding(&client, exporter, unique, &unique_len);
+/* It logs in and is bound by the first Finished message, whoever sent that. */
+static void assert_bound_by_unique(struct world *world, struct client *client)
+{
+	char exporter[32], unique[64];
+	size_t unique_len;
+	struct seen seen;
+
+	log_in(client);
+	seen = world_seen(world);
+	client_binding(client, exporter, unique, &unique_len);
 	assert_memory_equal(seen.tls_text, "TLSv1.2 ECDHE-", 14);
 	assert_int_equal(seen.exporter_len, 0);
 	assert_int_equal(seen.unique_len, unique_len);
 	assert_memory_equal(seen.unique, unique, unique_len);
+}
+
+static void tls_12_has_its_own_channel_binding(void **state)
+{
+	struct world world;
+	struct client client, again;
+
+	(void)state;
+	open_world(&world);
+	client = open_tls(&world, WORLD_IMAPS, NULL, TLS1_2_VERSION);
+	assert_bound_by_unique(&world, &client);
+	again = client_open(&world, WORLD_IMAPS);
+	assert_true(client_tls_resumed(&again, &client));
+	assert_bound_by_unique(&world, &again);
+	client_close(&client);
+	client_close(&again);
+	world_end(&world);
+}
+
+static void nobody_renegotiates(void **state)
+{
+	struct world world;
+	struct client client;
+
+	(void)state;
+	open_world(&world);
+	client = open_tls(&world, WORLD_IMAPS, NULL, TLS1_2_VERSION);
+	log_in(&client);
+	assert_false(client_renegotiate(&client));
 	client_close(&client);
 	world_end(&world);
 }
@@ -305,13 +336,6 @@ static void another_protocol_is_refused_by_alpn(void **state)
 }
 
 /* ---- The relay ---- */
-
-static void log_in(struct client *client)
-{
-	client_expect(client, greeting);
-	client_say(client, "a1 LOGIN ann secret\r\n");
-	client_expect(client, "a1 OK Logged in");
-}
 
 static void assert_pattern(struct client *client, size_t bytes)
 {
@@ -551,6 +575,7 @@ int main(void)
 		cmocka_unit_test(pop3_says_what_was_enabled),
 		cmocka_unit_test(a_login_over_tls_13_is_relayed),
 		cmocka_unit_test(tls_12_has_its_own_channel_binding),
+		cmocka_unit_test(nobody_renegotiates),
 		cmocka_unit_test(old_tls_is_refused),
 		cmocka_unit_test(starttls_throws_away_what_was_injected),
 		cmocka_unit_test(the_certificate_follows_the_name),

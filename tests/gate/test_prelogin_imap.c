@@ -1,5 +1,8 @@
 #include "transcript.h"
 
+/* One line per line of a transcript: */
+/* clang-format off */
+
 static void anybody_may_ask_and_leave(void **state)
 {
 	(void)state;

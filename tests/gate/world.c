@@ -350,7 +350,7 @@ struct client client_open(const struct world *world, int port)
 	return client;
 }
 
-bool client_tls(struct client *client, const char *server_name, int version, const char *alpn)
+static void make_ssl(struct client *client, int version)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 
@@ -364,12 +364,33 @@ bool client_tls(struct client *client, const char *server_name, int version, con
 	SSL_CTX_free(context);
 	assert_non_null(client->ssl);
 	assert_int_equal(SSL_set_fd(client->ssl, client->fd), 1);
+}
+
+bool client_tls(struct client *client, const char *server_name, int version, const char *alpn)
+{
+	make_ssl(client, version);
 	if (server_name)
 		(void)SSL_ctrl(client->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
 			(void *)(uintptr_t)server_name);
 	if (alpn)
 		(void)SSL_set_alpn_protos(client->ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn));
 	return SSL_connect(client->ssl) == 1;
+}
+
+bool client_tls_resumed(struct client *client, const struct client *former)
+{
+	SSL_SESSION *session = SSL_get1_session(former->ssl);
+
+	assert_non_null(session);
+	make_ssl(client, TLS1_2_VERSION);
+	assert_int_equal(SSL_set_session(client->ssl, session), 1);
+	SSL_SESSION_free(session);
+	return SSL_connect(client->ssl) == 1 && SSL_session_reused(client->ssl);
+}
+
+bool client_renegotiate(struct client *client)
+{
+	return SSL_renegotiate(client->ssl) == 1 && SSL_do_handshake(client->ssl) == 1;
 }
 
 size_t client_read(struct client *client, char *bytes, size_t len)
@@ -452,13 +473,13 @@ const char *client_certificate_name(struct client *client, char *name, size_t le
 	return name;
 }
 
-size_t client_binding(struct client *client, char *exporter, char *unique, size_t *ret_unique_len)
+void client_binding(struct client *client, char exporter[32], char unique[64], size_t *ret_unique_len)
 {
 	static const char label[] = "EXPORTER-Channel-Binding";
 
-	*ret_unique_len = SSL_get_finished(client->ssl, unique, 64);
+	*ret_unique_len = SSL_session_reused(client->ssl) ? SSL_get_peer_finished(client->ssl, unique, 64)
+							  : SSL_get_finished(client->ssl, unique, 64);
 	assert_int_equal(SSL_export_keying_material(
 				 client->ssl, (unsigned char *)exporter, 32, label, sizeof(label) - 1, NULL, 0, 1),
 		1);
-	return 32;
 }

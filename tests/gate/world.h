@@ -57,6 +57,9 @@ struct client {
 struct client client_open(const struct world *world, int port);
 /* `version`: 0 for the best, or OpenSSL's number as the most. Nothing verified. */
 bool client_tls(struct client *client, const char *server_name, int version, const char *alpn);
+/* Another connection of the same client, with the ticket of its former one; false when that is not taken. TLS 1.2. */
+bool client_tls_resumed(struct client *client, const struct client *former);
+bool client_renegotiate(struct client *client);
 void client_say(struct client *client, const char *text); /* as it is */
 void client_expect(struct client *client, const char *start_of_line);
 void client_expect_end(struct client *client);
@@ -64,7 +67,8 @@ void client_close(struct client *client);
 size_t client_read(struct client *client, char *bytes, size_t len); /* all of it, unless the end comes first */
 void client_write(struct client *client, const char *bytes, size_t len);
 const char *client_certificate_name(struct client *client, char *name, size_t len);
-size_t client_binding(struct client *client, char *exporter, char *unique, size_t *ret_unique_len);
+/* What channel bindings of this connection must be: the exporter, 32 bytes, and the first Finished message. */
+void client_binding(struct client *client, char exporter[32], char unique[64], size_t *ret_unique_len);
 void client_end_writing(struct client *client); /* close_notify, but goes on reading */
 
 #endif
