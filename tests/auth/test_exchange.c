@@ -116,6 +116,52 @@ static void test_unknown_users_and_users_without_a_secret(void **state)
 	}
 }
 
+/* Processor time of one failing login, the least of a few. */
+static int64_t cost_of(struct world *world, const char *user, const char *password)
+{
+	struct test_client client = {.user = user, .password = password};
+	int64_t least_us = INT64_MAX;
+
+	for (int i = 0; i < 5; i++) {
+		struct timespec from, to;
+		int64_t us;
+
+		assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from), 0);
+		assert_int_equal(play(world, &world->plain, "PLAIN", &client), AUTH_FAILED);
+		assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to), 0);
+		us = (to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000;
+		least_us = MIN(least_us, us);
+	}
+	return least_us;
+}
+
+static void test_time_does_not_tell_who_exists(void **state)
+{
+	struct world *world = *state;
+	static const char *const others[] = {"stranger@example.org", "nobody@example.org", "old@example.org"};
+	struct buffer secret = BUFFER_INIT(AUTH_SECRET_MAX);
+	char long_password[AUTH_PASSWORD_MAX + 10];
+	int64_t known_us;
+
+	world->settings.cost =
+		(struct auth_cost){.argon2_passes = 3, .argon2_memory_kib = 8192, .scram_iterations = 4096};
+	assert_int_equal(auth_secret_make(SLICE("correct horse"), &world->settings.cost, &secret), 0);
+	world->accounts[0].secret = buffer_text(&secret);
+	known_us = cost_of(world, "ann@example.org", "wrong");
+	/* Wide bounds, for busy machines: leaving argon2id out would be a tenth or less. */
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		int64_t us = cost_of(world, others[i], "wrong");
+
+		assert_true(us > known_us * 2 / 5 && us < known_us * 5 / 2);
+	}
+	/* Nor does a password that nobody can have. */
+	memset(long_password, 'x', sizeof(long_password) - 1);
+	long_password[sizeof(long_password) - 1] = '\0';
+	assert_true(cost_of(world, "ann@example.org", long_password) > known_us * 2 / 5);
+	assert_true(cost_of(world, "stranger@example.org", long_password) > known_us * 2 / 5);
+	buffer_free(&secret);
+}
+
 static void test_a_hash_from_elsewhere_serves_plain_but_not_scram(void **state)
 {
 	struct world *world = *state;
@@ -465,6 +511,7 @@ int main(void)
 		cmocka_unit_test_setup(test_the_right_password, set_up),
 		cmocka_unit_test_setup(test_wrong_passwords, set_up),
 		cmocka_unit_test_setup(test_unknown_users_and_users_without_a_secret, set_up),
+		cmocka_unit_test_setup(test_time_does_not_tell_who_exists, set_up),
 		cmocka_unit_test_setup(test_a_hash_from_elsewhere_serves_plain_but_not_scram, set_up),
 		cmocka_unit_test_setup(test_saslprep_makes_passwords_and_names_equal, set_up),
 		cmocka_unit_test_setup(test_authzid_must_be_the_same_user, set_up),
