@@ -37,12 +37,20 @@ static int verify(struct auth_cache *cache, const char *user, const char *secret
 /* Costly enough that remembering shows. */
 static const struct auth_cost cost = {.argon2_passes = 3, .argon2_memory_kib = 16384, .scram_iterations = 4096};
 
+static int64_t processor_us(void)
+{
+	struct timespec used;
+
+	assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used), 0);
+	return used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
 static int64_t time_of(struct auth_cache *cache, const char *secret, const char *password)
 {
-	int64_t start_us = clock_monotonic_us(clock_system());
+	int64_t start_us = processor_us();
 
 	assert_int_equal(auth_cache_verify(cache, SLICE("ann"), slice_of(secret), slice_of(password), &cost), 0);
-	return clock_monotonic_us(clock_system()) - start_us;
+	return processor_us() - start_us;
 }
 
 static void test_remembers_what_was_right_for_a_while(void **state)
