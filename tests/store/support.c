@@ -102,12 +102,20 @@ void world_reopen(struct world *w)
 
 void world_kill_and_reopen(struct world *w)
 {
-	char copy[80];
+	static const char *const parts[] = {"index", "journal"};
+	char copy[80], part[80];
 
 	(void)snprintf(copy, sizeof(copy), "%s.copy", w->dir);
-	/* The index first: what is in it is in the journal, too. */
+	/* The index first: what is in it is in the journal, too. Nothing may write it meanwhile, so that the copy is whole. */
+	if (w->settings.apply_delay_ms < 10000)
+		world_settle(w);
 	run("mkdir", "-p", copy, NULL);
-	run("cp", "-r", w->dir, copy);
+	(void)snprintf(copy, sizeof(copy), "%s.copy/%s", w->dir, strrchr(w->dir, '/') + 1);
+	run("mkdir", "-p", copy, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		(void)snprintf(part, sizeof(part), "%s/%s", w->dir, parts[i]);
+		run("cp", "-r", part, copy);
+	}
 	world_close(w);
 	run("rm", "-rf", w->dir, NULL);
 	(void)snprintf(copy, sizeof(copy), "%s.copy/%s", w->dir, strrchr(w->dir, '/') + 1);
