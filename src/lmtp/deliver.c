@@ -114,7 +114,7 @@ static void deliver_to(struct lmtp_session *s, uint32_t index)
 	if (target->error)
 		return;
 	target->error = append(s, account, index);
-	s->seq = MAX(s->seq, account_seq(account));
+	s->delivered_seq = MAX(s->delivered_seq, account_seq(account));
 	account_release(&account);
 }
 

@@ -66,6 +66,7 @@ static void on_closed(void *owner, int error UNUSED)
 void lmtp_session_delivered(struct lmtp_session *s)
 {
 	s->busy = false;
+	s->seq = MAX(s->seq, s->delivered_seq);
 	ingest_free(&s->ingest);
 	lmtp_protocol_delivered(&s->protocol);
 	if (s->stream)

@@ -1,7 +1,7 @@
 /*
  * The inside of an LMTP session: the protocol on a stream, and the delivery that goes from shard to shard.
  *
- * While a delivery is in flight (`busy`) the shards' threads use ingest, targets, actor and seq, and the session's own loop leaves them alone; the
+ * While a delivery is in flight (`busy`) the shards' threads use ingest, targets, actor and delivered_seq, and the session's own loop leaves them alone; the
  * posts between the loops order the two.
  */
 #ifndef PENFOLD_LMTP_SESSION_H
@@ -28,7 +28,8 @@ struct lmtp_session {
 	struct actor actor;
 	struct net_task task; /* the delivery, on its way from loop to loop */
 	uint32_t next_target;
-	uint64_t seq; /* newest change that an answer stands for */
+	uint64_t delivered_seq; /* newest change the delivery has made so far */
+	uint64_t seq;           /* newest change that an answer stands for */
 	bool busy;
 	bool stopping;
 };
