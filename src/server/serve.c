@@ -55,8 +55,6 @@ static int serve(struct server *server, bool only_test)
 		(void)printf("%s is good\n", server->config_path);
 		goto out;
 	}
-	if (!error && server->config.gates == 0)
-		server->config.gates = (uint64_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
 	if (!error)
 		error = log_new(server->log_fd, server->config.log_level, &server->log);
 	if (!error)

@@ -433,7 +433,8 @@ int supervisor_run(struct server *server)
 	if (!s)
 		return 1;
 	s->server = server;
-	s->gate_count = MIN(MAX(server->config.gates, 1), GATES_MAX);
+	s->gate_count = server->config.gates ? server->config.gates : (size_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
+	s->gate_count = MIN(s->gate_count, (size_t)GATES_MAX);
 	error = signals_open(s);
 	if (!error)
 		error = all_start(s);
