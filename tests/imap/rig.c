@@ -4,7 +4,7 @@
 #include <semaphore.h>
 #include <unistd.h>
 
-enum { TICK_MS = 200, SEGMENT_BYTES = 4 << 20, POLL_US = 1000 };
+enum { TICK_MS = 200, SEGMENT_BYTES = 4 << 20, POLL_US = 200, ACCOUNTS_MAX = 1000 };
 
 static void durable(void *context, uint64_t seq)
 {
@@ -165,6 +165,44 @@ int rig_account(struct rig *rig, uint64_t quota_bytes, uint64_t *ret_id)
 
 	(void)snprintf(address, sizeof(address), "user%u@example.org", rig->accounts++);
 	return directory_account_add(rig->store, slice_of(address), SLICE(""), quota_bytes, &actor, ret_id);
+}
+
+static int find_id(struct rig *rig, struct slice address, struct arena *arena, uint64_t *ret_id)
+{
+	struct directory_account found;
+	int error = directory_account_find(rig->store, address, arena, &found);
+
+	if (!error)
+		*ret_id = found.id;
+	return error;
+}
+
+int rig_accounts(struct rig *rig, uint64_t quota_bytes, size_t count, uint64_t *ret_ids)
+{
+	const struct actor actor = {.protocol = STORE_BY_ADMIN};
+	static const size_t address_room = 64;
+	struct directory_account *accounts;
+	struct arena *arena;
+	size_t added;
+	int error = arena_new(1 << 20, &arena);
+
+	if (error < 0)
+		return error;
+	accounts = arena_zalloc(arena, count, sizeof(*accounts));
+	CHECK(accounts && count <= ACCOUNTS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		char *address = arena_alloc(arena, address_room);
+
+		CHECK(address);
+		(void)snprintf(address, address_room, "user%u@example.org", rig->accounts++);
+		accounts[i] = (struct directory_account){
+			.address = slice_of(address), .quota_bytes = quota_bytes, .allowed = ALLOW_ALL};
+	}
+	error = directory_accounts_add(rig->store, accounts, count, &actor, &added);
+	for (size_t i = 0; i < count && !error; i++)
+		error = find_id(rig, accounts[i].address, arena, &ret_ids[i]);
+	arena_free(&arena);
+	return error;
 }
 
 struct connect {

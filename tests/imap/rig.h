@@ -26,6 +26,8 @@ void rig_stop(struct rig *rig); /* all connections must be closed on the client'
 
 /* A new account with the usual mailboxes. */
 MUST_CHECK int rig_account(struct rig *rig, uint64_t quota_bytes, uint64_t *ret_id);
+/* The same for many, at the price of one; at most 1,000. */
+MUST_CHECK int rig_accounts(struct rig *rig, uint64_t quota_bytes, size_t count, uint64_t *ret_ids);
 /* A session as it is right behind "login LOGIN ..."; `pipelined` may be empty. */
 MUST_CHECK int rig_connect(struct rig *rig, uint64_t account_id, struct slice pipelined, int *ret_fd);
 /* A message arrives as LMTP would bring it: bare LF is a line end. */
