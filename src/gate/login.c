@@ -331,8 +331,12 @@ struct prelogin_transport login_transport(const struct connection *connection)
 	if (connection->link.ssl) {
 		transport.tls = true;
 		transport.confidential = true;
-		transport.mechanisms =
-			tls_is_13(connection->link.ssl) ? mechanisms->tls_exporter : mechanisms->tls_unique;
+		if (tls_is_13(connection->link.ssl))
+			transport.mechanisms = mechanisms->tls_exporter;
+		else if (tls_has_unique(connection->link.ssl))
+			transport.mechanisms = mechanisms->tls_unique;
+		else
+			transport.mechanisms = mechanisms->loopback; /* confidential, but nothing to bind to */
 	} else {
 		transport.confidential = connection->loopback;
 		transport.mechanisms = connection->loopback ? mechanisms->loopback : mechanisms->open;

@@ -22,7 +22,7 @@ enum { GATE_FAILURES = 4 };
  */
 struct gate_mechanisms {
 	struct slice open;         /* neither TLS nor loopback: nothing that sends the password */
-	struct slice loopback;     /* without TLS */
+	struct slice loopback;     /* confidential, but without channel binding */
 	struct slice tls_exporter; /* TLS 1.3: channel binding "tls-exporter" (RFC 9266 §2) */
 	struct slice tls_unique;   /* TLS 1.2: channel binding "tls-unique" (RFC 5929 §3) */
 };

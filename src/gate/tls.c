@@ -354,6 +354,11 @@ bool tls_is_13(SSL *ssl)
 	return SSL_version(ssl) >= TLS1_3_VERSION;
 }
 
+bool tls_has_unique(SSL *ssl)
+{
+	return !tls_is_13(ssl) && SSL_get_extms_support(ssl) == 1;
+}
+
 void tls_put_exporter(SSL *ssl, struct buffer *out)
 {
 	static const char label[] = "EXPORTER-Channel-Binding";
@@ -369,12 +374,9 @@ void tls_put_unique(SSL *ssl, struct buffer *out)
 	unsigned char bytes[EVP_MAX_MD_SIZE];
 	size_t len;
 
-	/*
-	 * Without the extended master secret it does not bind to the connection (RFC 7627 §1). The first Finished is the client's
-	 * in a full handshake, ours in a resumed one.
-	 */
-	if (tls_is_13(ssl) || SSL_get_extms_support(ssl) != 1)
+	if (!tls_has_unique(ssl))
 		return;
+	/* The first Finished is the client's in a full handshake, ours in a resumed one. */
 	len = SSL_session_reused(ssl) ? SSL_get_finished(ssl, bytes, sizeof(bytes))
 				      : SSL_get_peer_finished(ssl, bytes, sizeof(bytes));
 	buffer_put(out, slice_make(bytes, MIN(len, sizeof(bytes))));

@@ -21,6 +21,7 @@ struct ssl_st *tls_accept(struct tls *tls, int fd, enum gate_protocol protocol);
 /* What core wants to know of an established connection. Appends. */
 void tls_put_text(struct ssl_st *ssl, struct buffer *out);
 bool tls_is_13(struct ssl_st *ssl);
+bool tls_has_unique(struct ssl_st *ssl);                       /* TLS 1.2 with a binding that binds: RFC 7627 §1 */
 void tls_put_exporter(struct ssl_st *ssl, struct buffer *out); /* RFC 9266 §2; TLS 1.3 only */
 void tls_put_unique(struct ssl_st *ssl, struct buffer *out);   /* RFC 5929 §3; TLS 1.2 only */
 

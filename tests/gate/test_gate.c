@@ -529,6 +529,28 @@ static void a_gate_ends_without_its_supervisor(void **state)
 	world_end(&world);
 }
 
+static void a_gate_is_shut_in(void **state)
+{
+	struct world world;
+	struct client client;
+	char path[64], status[8192] = "";
+	FILE *file;
+
+	(void)state;
+	open_world(&world);
+	client = client_open(&world, WORLD_IMAP);
+	client_expect(&client, greeting);
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)world.gate);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_true(fread(status, 1, sizeof(status) - 1, file) > 0);
+	(void)fclose(file);
+	assert_non_null(strstr(status, "\nNoNewPrivs:\t1\n"));
+	assert_non_null(strstr(status, "\nSeccomp:\t2\n"));
+	client_close(&client);
+	world_end(&world);
+}
+
 /* Nothing that the parent had open is open in the gate: here, a pipe. */
 static void a_gate_keeps_only_its_own_descriptors(void **state)
 {
@@ -590,6 +612,7 @@ int main(void)
 		cmocka_unit_test(a_stop_waits_for_relayed_connections),
 		cmocka_unit_test(a_gate_ends_without_core),
 		cmocka_unit_test(a_gate_ends_without_its_supervisor),
+		cmocka_unit_test(a_gate_is_shut_in),
 		cmocka_unit_test(a_gate_keeps_only_its_own_descriptors),
 	};
 

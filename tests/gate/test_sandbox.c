@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -24,16 +25,22 @@ enum { WORKED = 10, REFUSED = 20, NO_SANDBOX = 30 };
 
 static char data_dir[] = "/tmp/penfold-sandbox-XXXXXX";
 
+static bool has_landlock(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
 /* How the child ended: WORKED, REFUSED, or minus the signal that killed it. */
 static int in_child(int (*enclose)(void), int (*attempt)(void))
 {
-	int status;
+	int status, error;
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		(void)prctl(PR_SET_DUMPABLE, 0);
-		if (enclose() != 0)
+		error = enclose();
+		if (error && (error != -EOPNOTSUPP || has_landlock()))
 			_exit(NO_SANDBOX);
 		_exit(attempt() ? REFUSED : WORKED);
 	}
@@ -213,9 +220,13 @@ static void core_can_do_its_work(void **state)
 static void core_reaches_nothing_but_its_data(void **state)
 {
 	(void)state;
-	assert_refused(core, read_a_file);
-	assert_refused(core, write_a_file);
-	assert_refused(core, climb_out_of_data);
+	if (has_landlock()) {
+		assert_refused(core, read_a_file);
+		assert_refused(core, write_a_file);
+		assert_refused(core, climb_out_of_data);
+	} else {
+		print_message("# this kernel has no Landlock: core's files are not tried\n");
+	}
 	assert_refused(core, make_a_socket);
 	assert_refused(core, run_a_program);
 	assert_refused(core, signal_the_parent);

@@ -283,7 +283,6 @@ void world_prepare(struct world *world)
 	world->settings.certificates = world->certificates;
 	world->settings.certificate_count = 3;
 	world->settings.hostname = SLICE("one.example.org");
-	world->settings.require_sandbox = true;
 }
 
 void world_start(struct world *world)
