@@ -91,7 +91,13 @@ class Device:
         self.fill()
 
 
-def step_imap(rng, device, model, counts, demo):
+def step_imap(rng, device, model, counts):
+    act(rng, device, model, counts)
+    # A device that hears of new messages asks for their UIDs at once: VANISHED would mean nothing to it without.
+    device.fill()
+
+
+def act(rng, device, model, counts):
     box = model.boxes[device.box]
     device.settle()
     uids = sorted(box)
@@ -189,7 +195,7 @@ def play(demo, model, devices, counts):
         elif chance < 0.06:
             step_pop(rng, demo, model, counts)
         else:
-            step_imap(rng, rng.choice(devices), model, counts, demo)
+            step_imap(rng, rng.choice(devices), model, counts)
         steps += 1
     return f"{steps} steps: {counts}"
 

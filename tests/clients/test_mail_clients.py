@@ -54,8 +54,8 @@ def fill(demo, count=6):
 
 
 def holds(found, bodies):
-    """Every body stands in exactly one of the found messages, line ends aside, and mbsync's own marker."""
-    found = [re.sub(rb"X-TUID: [^\n]*\n", b"", m) for m in found]
+    """Every body stands in exactly one of the found messages, line ends aside, and the fields that mbsync and neomutt add."""
+    found = [re.sub(rb"(?m)^(X-TUID|Content-Length|Lines): .*\n", b"", m) for m in found]
     for body in bodies:
         unix = body.replace(b"\r\n", b"\n")
         assert sum(unix in m.replace(b"\r\n", b"\n") for m in found) == 1, unix[:120]
@@ -168,6 +168,11 @@ poll localhost protocol pop3 port {demo.pop3s} uidl
 def getmail(demo, home, bodies):
     for sub in ("cur", "new", "tmp"):
         os.makedirs(os.path.join(home, "inbox", sub))
+    user = ""
+    if os.geteuid() == 0:  # it does not deliver as root
+        user = "user = mail"
+        subprocess.check_call(["chown", "-R", "mail:mail", os.path.join(home, "inbox")])
+        os.chmod(home, 0o755)
     write(home, ".getmail/getmailrc", f"""
 [retriever]
 type = SimplePOP3SSLRetriever
@@ -179,6 +184,7 @@ ca_certs = {certificate(demo, home)}
 [destination]
 type = Maildir
 path = {home}/inbox/
+{user}
 [options]
 delete = false
 read_all = false
