@@ -34,15 +34,29 @@ struct sim_disk *sim_disk_new(uint64_t seed)
 
 	CHECK(world);
 	world->files = sim_files_new(seed);
-	world->random = seed * 0xd1342543de82ef95ULL | 1;
-	world->spares = 1;
+	sim_disk_reset(world, seed);
 	return world;
+}
+
+static void forget(struct sim_disk *world)
+{
+	for (size_t i = 0; i < SIM_RECORDS_MAX; i++)
+		free(world->records[i]);
+}
+
+void sim_disk_reset(struct sim_disk *world, uint64_t seed)
+{
+	struct sim_files *files = world->files;
+
+	CHECK(!world->log);
+	forget(world);
+	sim_files_reset(files, seed);
+	*world = (struct sim_disk){.files = files, .random = seed * 0xd1342543de82ef95ULL | 1, .spares = 1};
 }
 
 void sim_disk_free(struct sim_disk **world)
 {
-	for (size_t i = 0; i < SIM_RECORDS_MAX; i++)
-		free((*world)->records[i]);
+	forget(*world);
 	sim_files_free(&(*world)->files);
 	free(*world);
 	*world = NULL;
@@ -170,7 +184,7 @@ int sim_disk_append(struct sim_disk *world, uint32_t bytes)
 	parts[0] = slice_first((struct slice){payload, bytes}, bytes / 3);
 	parts[1] = (struct slice){NULL, 0};
 	parts[2] = slice_from((struct slice){payload, bytes}, bytes / 3);
-	error = world->log->ops->append(world->log, &record->record, parts, 3, false);
+	error = world->log->ops->append(world->log, &record->record, parts, 3, world->small_reserve);
 	free(payload);
 	if (error) {
 		free(record);

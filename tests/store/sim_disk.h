@@ -32,11 +32,14 @@ struct sim_disk {
 	_Atomic bool failed;
 	/* Segments that were dropped: 1: maybe, 2: surely. */
 	unsigned char dropped[SIM_SEGMENTS_MAX];
-	uint64_t seen, notices, wrong;
+	_Atomic uint64_t notices, wrong;
+	uint64_t seen;
 	unsigned spares;
+	bool small_reserve; /* for appends */
 };
 
 struct sim_disk *sim_disk_new(uint64_t seed);
+void sim_disk_reset(struct sim_disk *world, uint64_t seed); /* as if new */
 void sim_disk_free(struct sim_disk **world);
 uint64_t sim_disk_chance(struct sim_disk *world, uint64_t of);
 /* Opens and checks everything against the model. 0, or the error; then it is closed again. */

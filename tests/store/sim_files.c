@@ -45,6 +45,7 @@ struct sim_files {
 	struct change changes[CHANGES_MAX];
 	size_t change_count;
 	struct inode *inodes;
+	struct inode *pool; /* their memory is used again: fresh pages are what costs time here */
 	struct inode *handles[HANDLES_MAX];
 };
 
@@ -134,9 +135,9 @@ static void change_names(struct sim_files *sim, const struct change *change)
 static void content_fill(struct content *content, size_t size)
 {
 	if (size > content->room) {
-		content->bytes = realloc(content->bytes, size);
+		content->room = MAX(size, MAX((size_t)65536, content->room * 2));
+		content->bytes = realloc(content->bytes, content->room);
 		CHECK(content->bytes);
-		content->room = size;
 	}
 	if (size > content->filled)
 		memset(content->bytes + content->filled, 0, size - content->filled);
@@ -201,14 +202,6 @@ static void size_to_disk(struct inode *inode)
 	inode->size_dirty = false;
 }
 
-static void inode_free(struct inode *inode)
-{
-	free(inode->now.bytes);
-	free(inode->disk.bytes);
-	free(inode->dirty);
-	free(inode);
-}
-
 static bool is_named(const struct names *names, const struct inode *inode)
 {
 	for (size_t i = 0; i < names->count; i++)
@@ -239,8 +232,28 @@ static void collect(struct sim_files *sim)
 			continue;
 		}
 		*at = inode->next;
-		inode_free(inode);
+		inode->next = sim->pool;
+		sim->pool = inode;
 	}
+}
+
+static struct inode *inode_new(struct sim_files *sim)
+{
+	struct inode *inode = sim->pool;
+
+	if (inode) {
+		sim->pool = inode->next;
+		inode->now.size = inode->now.filled = inode->disk.size = inode->disk.filled = 0;
+		inode->size_dirty = false;
+		if (inode->dirty)
+			memset(inode->dirty, 0, (inode->now.room + SECTOR - 1) / SECTOR);
+	} else {
+		inode = calloc(1, sizeof(*inode));
+		CHECK(inode);
+	}
+	inode->next = sim->inodes;
+	sim->inodes = inode;
+	return inode;
 }
 
 static bool has_room(const struct sim_files *sim, const struct inode *inode, uint64_t size)
@@ -300,10 +313,7 @@ static int sim_open(void *context, const char *path, enum file_mode mode, int *r
 	} else {
 		struct change change = {.kind = CHANGE_ADD};
 
-		inode = calloc(1, sizeof(*inode));
-		CHECK(inode);
-		inode->next = sim->inodes;
-		sim->inodes = inode;
+		inode = inode_new(sim);
 		path_set(change.name.path, path);
 		change.name.inode = inode;
 		change_names(sim, &change);
@@ -517,21 +527,39 @@ struct sim_files *sim_files_new(uint64_t seed)
 	struct sim_files *sim = calloc(1, sizeof(*sim));
 
 	CHECK(sim && pthread_mutex_init(&sim->lock, NULL) == 0);
-	sim->random = seed * 0x9e3779b97f4a7c15ULL | 1;
-	sim->room = UINT64_MAX;
 	sim->system = (struct file_system){sim_open, sim_close, sim_read, sim_write, sim_sync, sim_allocate, sim_size,
 		sim_truncate, sim_rename, sim_unlink, sim_make_dir, sim_sync_dir, sim_list, sim};
+	sim_files_reset(sim, seed);
 	return sim;
+}
+
+void sim_files_reset(struct sim_files *sim, uint64_t seed)
+{
+	sim_files_restart(sim);
+	sim->now.count = sim->disk.count = sim->change_count = 0;
+	collect(sim);
+	sim->count = 0;
+	sim->random = seed * 0x9e3779b97f4a7c15ULL | 1;
+	sim->room = UINT64_MAX;
+}
+
+static void free_all(struct inode *inode)
+{
+	for (struct inode *next; inode; inode = next) {
+		next = inode->next;
+		free(inode->now.bytes);
+		free(inode->disk.bytes);
+		free(inode->dirty);
+		free(inode);
+	}
 }
 
 void sim_files_free(struct sim_files **sim)
 {
 	if (!*sim)
 		return;
-	for (struct inode *next, *i = (*sim)->inodes; i; i = next) {
-		next = i->next;
-		inode_free(i);
-	}
+	free_all((*sim)->inodes);
+	free_all((*sim)->pool);
 	pthread_mutex_destroy(&(*sim)->lock);
 	free(*sim);
 	*sim = NULL;

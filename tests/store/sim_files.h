@@ -14,6 +14,7 @@
 struct sim_files;
 
 struct sim_files *sim_files_new(uint64_t seed);
+void sim_files_reset(struct sim_files *sim, uint64_t seed); /* as if new; nothing may be open */
 void sim_files_free(struct sim_files **sim);
 const struct file_system *sim_files_system(struct sim_files *sim);
 

@@ -6,7 +6,7 @@
 
 #include "sim_disk.h"
 
-enum { WORLDS = 30, ROUNDS = 50, STEPS = 60 };
+enum { WORLDS = 24, ROUNDS = 50, STEPS = 60 };
 
 /* The process or the machine is gone. */
 static void crash(struct sim_disk *world)
@@ -24,11 +24,12 @@ static void crash(struct sim_disk *world)
  */
 static void nothing_promised_is_lost(void **state)
 {
-	(void)state;
+	struct sim_disk *world = *state;
+
 	for (uint64_t seed = 1; seed <= WORLDS; seed++) {
-		struct sim_disk *world = sim_disk_new(seed);
 		unsigned opened = 0;
 
+		sim_disk_reset(world, seed);
 		world->spares = 1 + (unsigned)(seed % 2);
 		for (unsigned round = 0; round < ROUNDS; round++) {
 			if (sim_disk_chance(world, 8))
@@ -48,7 +49,6 @@ static void nothing_promised_is_lost(void **state)
 		assert_int_equal(world->wrong, 0);
 		assert_int_equal(world->notices, 0); /* a crash is not damage */
 		assert_true(opened > ROUNDS / 4);
-		sim_disk_free(&world);
 	}
 }
 
@@ -71,12 +71,11 @@ static bool live(struct sim_disk *world, uint64_t n, int error)
 static void every_operation_may_fail(void **state)
 {
 	static const int errors[] = {-EIO, -ENOSPC};
+	struct sim_disk *world = *state;
 
-	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(errors); i++) {
 		for (uint64_t n = 1, ended = 0; ended < 3; n++) {
-			struct sim_disk *world = sim_disk_new(1000 + n);
-
+			sim_disk_reset(world, 1000 + n);
 			ended += !live(world, n, errors[i]);
 			crash(world);
 			assert_int_equal(sim_disk_open(world), 0);
@@ -86,16 +85,14 @@ static void every_operation_may_fail(void **state)
 			sim_disk_close(world);
 			assert_int_equal(world->wrong, 0);
 			assert_int_equal(world->notices, 0);
-			sim_disk_free(&world);
 		}
 	}
 }
 
 /* Is what was written before, but not synced, dealt with? */
-static void recovery_is_interrupted(uint64_t seed, uint64_t n, unsigned times)
+static void recovery_is_interrupted(struct sim_disk *world, uint64_t seed, uint64_t n, unsigned times)
 {
-	struct sim_disk *world = sim_disk_new(seed);
-
+	sim_disk_reset(world, seed);
 	assert_int_equal(sim_disk_open(world), 0);
 	sim_files_stop_at(world->files, 30 + sim_disk_chance(world, 60));
 	(void)sim_disk_work(world, 100);
@@ -112,17 +109,31 @@ static void recovery_is_interrupted(uint64_t seed, uint64_t n, unsigned times)
 	sim_disk_close(world);
 	assert_int_equal(world->wrong, 0);
 	assert_int_equal(world->notices, 0);
-	sim_disk_free(&world);
 }
 
 static void recovery_may_be_interrupted_anywhere(void **state)
 {
-	(void)state;
+	struct sim_disk *world = *state;
+
 	for (uint64_t n = 1; n <= 40; n++)
 		for (uint64_t seed = 1; seed <= 10; seed++)
-			recovery_is_interrupted(seed * 100 + n, n, 1);
+			recovery_is_interrupted(world, seed * 100 + n, n, 1);
 	for (uint64_t seed = 1; seed <= 20; seed++)
-		recovery_is_interrupted(seed, 1, 40);
+		recovery_is_interrupted(world, seed, 1, 40);
+}
+
+static int make_world(void **state)
+{
+	*state = sim_disk_new(0);
+	return 0;
+}
+
+static int free_world(void **state)
+{
+	struct sim_disk *world = *state;
+
+	sim_disk_free(&world);
+	return 0;
 }
 
 int main(void)
@@ -133,5 +144,5 @@ int main(void)
 		cmocka_unit_test(recovery_may_be_interrupted_anywhere),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_world, free_world);
 }

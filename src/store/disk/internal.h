@@ -17,8 +17,9 @@ enum {
 	DISK_PATH_MAX = 4096,
 	DISK_NAME_ROOM = 32, /* "/", 16 digits, ".seg", NUL */
 	DISK_CHUNKS_MAX = 16,
-	DISK_FILES_MAX = 512, /* segments kept open */
-	DISK_PIECE_BYTES = 1048576,
+	DISK_FILES_MAX = 512,       /* segments kept open */
+	DISK_PIECE_BYTES = 1048576, /* written and synced at a time */
+	DISK_WINDOW_BYTES = 131072, /* read at a time */
 	DISK_RETRY_MS = 200,
 };
 

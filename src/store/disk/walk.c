@@ -13,7 +13,7 @@ struct window {
 
 static int window_load(struct window *w, uint64_t at, size_t bytes)
 {
-	size_t want = (size_t)MIN(MAX((uint64_t)bytes, DISK_PIECE_BYTES), w->end - at);
+	size_t want = (size_t)MIN(MAX((uint64_t)bytes, DISK_WINDOW_BYTES), w->end - at);
 	int error;
 
 	if (want > w->room) {
