@@ -16,10 +16,17 @@ struct slice utf8_first(struct slice text, size_t bytes_max)
 	return slice_first(text, len);
 }
 
+/* Eight bytes at a time: most text is ASCII. */
 static size_t ascii_run(struct slice s)
 {
+	uint64_t word;
 	size_t i = 0;
 
+	for (; i + sizeof(word) <= s.len; i += sizeof(word)) {
+		memcpy(&word, s.at + i, sizeof(word));
+		if (word & 0x8080808080808080)
+			break;
+	}
 	while (i < s.len && !((unsigned char)s.at[i] & 0x80))
 		i++;
 	return i;

@@ -282,15 +282,18 @@ static void qp_byte(struct mail_decoder *decoder, char byte, struct buffer *out)
 		put_byte(decoder, byte, out);
 }
 
+static const bool qp_special[256] = {['='] = true, [' '] = true, ['\t'] = true};
+
 static void qp_feed(struct mail_decoder *decoder, struct slice bytes, struct buffer *out)
 {
 	while (bytes.len) {
 		size_t run = 0;
 
 		if (decoder->held_len == 0) {
-			/* A space that another byte than a line end follows is an ordinary one. */
-			while (run < bytes.len && bytes.at[run] != '=' && bytes.at[run] != '\t' &&
-				!(bytes.at[run] == ' ' && (run + 1 == bytes.len || byte_is_space(bytes.at[run + 1]))))
+			/* A space that another byte than a blank or line end follows is an ordinary one. */
+			while (run < bytes.len && (!qp_special[(unsigned char)bytes.at[run]] ||
+							  (bytes.at[run] == ' ' && run + 1 < bytes.len &&
+								  (unsigned char)bytes.at[run + 1] > ' ')))
 				run++;
 			put_bytes(decoder, slice_first(bytes, run), out);
 			bytes = slice_from(bytes, run);

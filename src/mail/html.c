@@ -60,8 +60,9 @@ static const struct slice silent_tags[] = {
 
 static bool is_listed(struct slice name, const struct slice *list, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		if (list[i].len == name.len && slice_equal_nocase(name, list[i]))
+	for (size_t i = 0; i < count && name.len; i++)
+		if (list[i].len == name.len && (name.at[0] | 0x20) == list[i].at[0] &&
+			slice_equal_nocase(name, list[i]))
 			return true;
 	return false;
 }
@@ -243,6 +244,9 @@ static void tag_take(struct html *html)
 		silent_skip(html, name);
 }
 
+static const bool special[256] = {
+	['<'] = true, ['&'] = true, [' '] = true, ['\t'] = true, ['\r'] = true, ['\n'] = true};
+
 void html_put_text(struct slice text, size_t bytes_enough, struct buffer *out)
 {
 	struct html html = {.rest = text, .out = out, .start = out->len};
@@ -251,7 +255,7 @@ void html_put_text(struct slice text, size_t bytes_enough, struct buffer *out)
 		size_t run = 0;
 		char c;
 
-		while (run < html.rest.len && (c = html.rest.at[run]) != '<' && c != '&' && !byte_is_space(c))
+		while (run < html.rest.len && !special[(unsigned char)html.rest.at[run]])
 			run++;
 		put_text(&html, slice_first(html.rest, run));
 		html.rest = slice_from(html.rest, run);

@@ -173,7 +173,13 @@ void utf8_put_valid(struct buffer *out, struct slice bytes);
 
 /* ---- preview.c, html.c ---- */
 
-enum { PREVIEW_BYTES_MAX = 256, PREVIEW_PLAIN_BYTES = 4096, PREVIEW_HTML_BYTES = 65536, PREVIEW_STEP_BYTES = 2048 };
+enum {
+	PREVIEW_BYTES_MAX = 256,
+	PREVIEW_PLAIN_BYTES = 4096,
+	PREVIEW_HTML_BYTES = 65536,
+	PREVIEW_PLAIN_STEP = 512,
+	PREVIEW_HTML_STEP = 2048
+};
 struct preview_source {
 	struct slice body; /* its beginning, still encoded */
 	enum mail_encoding encoding;

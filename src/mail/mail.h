@@ -11,7 +11,8 @@
  * memory (-ENOMEM) can fail.
  *
  * Limits: beyond `struct mail_limits` a part is kept as an opaque leaf, a header block's further fields stay part of the
- * bytes but are not looked at; a line has no limit.
+ * bytes but are not looked at; a line has no limit. An envelope shows 10,000 addresses of a field, a parameter list 128
+ * parameters; parts that come after 1 MiB of rendered structure are opaque leaves.
  * Threads: every object belongs to one thread at a time; the pure functions may be called from any.
  */
 #ifndef PENFOLD_MAIL_MAIL_H
@@ -73,13 +74,13 @@ struct mail_message {
 	uint64_t bytes; /* whole message */
 	uint32_t part_count;
 	const struct mail_part *parts;
-	struct slice envelope;   /* IMAP ENVELOPE, RFC 9051 §7.5.2, "(...)" complete; 8-bit strings as literals */
-	struct slice structure;  /* IMAP BODYSTRUCTURE with extension data, "(...)" complete */
-	struct slice common;     /* the fields of mail_common_fields[], as they stand in the header, in order */
-	struct slice preview;    /* first text in UTF-8, white space folded, at most 256 bytes (RFC 8970) */
-	struct slice subject;    /* base subject, RFC 5256 §2.1, UTF-8 */
-	struct slice message_id; /* with angle brackets, or empty */
-	const struct slice *references; /* ids of References, else In-Reply-To; oldest first */
+	struct slice envelope;  /* IMAP ENVELOPE, RFC 9051 §7.5.2, "(...)" complete; 8-bit strings as literals */
+	struct slice structure; /* IMAP BODYSTRUCTURE with extension data, "(...)" complete */
+	struct slice common;    /* the fields of mail_common_fields[] and the blank line, as they stand in the header */
+	struct slice preview;   /* first text in UTF-8, white space folded, at most 256 bytes (RFC 8970) */
+	struct slice subject;   /* base subject, RFC 5256 §2.1, UTF-8; at most 1 KiB */
+	struct slice message_id;        /* with angle brackets, or empty */
+	const struct slice *references; /* ids of References, else In-Reply-To; oldest first; at most 200 */
 	uint32_t reference_count;
 	bool has_date;
 	int64_t date;         /* Date field, seconds since 1970 UTC */

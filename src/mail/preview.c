@@ -3,6 +3,8 @@
 /* Characters nobody sees: newsletters fill their first lines with them to keep previews empty. */
 static bool is_invisible(int32_t c)
 {
+	if (c >= ' ' && c < 0x7f)
+		return false;
 	return (c < 0x20 && c != '\n') || c == 0x7f || c == 0xad || c == 0x34f || c == 0x61c || c == 0x180e ||
 	       (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
 	       c == 0xfeff || (c >= 0xfff9 && c <= 0xfffc);
@@ -10,9 +12,31 @@ static bool is_invisible(int32_t c)
 
 static bool is_blank(int32_t c)
 {
+	if (c > ' ' && c < 0x80)
+		return false;
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == 0xa0 || c == 0x1680 ||
 	       (c >= 0x2000 && c <= 0x200a) || c == 0x2007 || c == 0x2028 || c == 0x2029 || c == 0x202f ||
 	       c == 0x205f || c == 0x3000 || c == 0x2800;
+}
+
+/* The next piece of *line: a run of visible ASCII, or one character, whose code point is returned (-EBADMSG: none). */
+static int32_t piece_take(struct slice *line, struct slice *ret_piece)
+{
+	struct slice rest = *line;
+	size_t run = 0;
+	int32_t c;
+
+	while (run < rest.len && rest.at[run] > ' ' && rest.at[run] < 0x7f)
+		run++;
+	if (run) {
+		c = rest.at[0];
+		rest = slice_from(rest, run);
+	} else {
+		c = utf8_next(&rest);
+	}
+	*ret_piece = slice_first(*line, line->len - rest.len);
+	*line = rest;
+	return c;
 }
 
 /* Appends a line, white space folded; false when the preview is full. */
@@ -21,22 +45,22 @@ static bool put_line(struct slice line, struct buffer *out)
 	bool blank = out->len > 0;
 
 	while (line.len) {
-		struct slice rest = line;
-		int32_t c = utf8_next(&rest);
-		struct slice bytes = slice_first(line, line.len - rest.len);
+		struct slice piece;
+		int32_t c = piece_take(&line, &piece);
+		size_t room;
 
-		line = rest;
 		if (c >= 0 && is_blank(c)) {
 			blank = out->len > 0;
 			continue;
 		}
 		if (c < 0 || is_invisible(c))
 			continue;
-		if (out->len + blank + bytes.len > PREVIEW_BYTES_MAX)
+		room = PREVIEW_BYTES_MAX - out->len;
+		if (room < blank + (c < 0x80 ? 1 : piece.len))
 			return false;
 		if (blank)
 			buffer_put_byte(out, ' ');
-		buffer_put(out, bytes);
+		buffer_put(out, slice_first(piece, room - blank));
 		blank = false;
 	}
 	return true;
@@ -80,7 +104,7 @@ int preview_put(const struct preview_source *source, struct buffer *out)
 	struct buffer text = BUFFER_INIT(4 * PREVIEW_HTML_BYTES);
 	struct slice rest = source->body;
 	struct mail_decoder *decoder = NULL;
-	size_t step = PREVIEW_STEP_BYTES;
+	size_t step = source->is_html ? PREVIEW_HTML_STEP : PREVIEW_PLAIN_STEP;
 	int error = mail_decoder_new(source->encoding, source->charset, true, false, &decoder);
 
 	if (error)
