@@ -1,0 +1,300 @@
+/* Space: retention lets go, compaction gives back, and whatever is alive stays readable. */
+#include "support.h"
+
+enum { MESSAGES = 300, BODY_BYTES = 20000 };
+
+static void report(void *context, struct slice line)
+{
+	(void)context;
+	print_message("# check: %.*s\n", SLICE_ARG(line));
+}
+
+static void check_dir(struct world *w)
+{
+	struct store_check check = {.report = report};
+
+	assert_int_equal(store_check(&w->settings, &check), 0);
+}
+
+/* A body that does not compress, different for each number. */
+static char *noise(unsigned number, size_t bytes)
+{
+	uint64_t state = number * 0x9E3779B97F4A7C15u + 1;
+	size_t at = 0;
+	char *text = malloc(bytes + 256);
+
+	assert_non_null(text);
+	at = (size_t)snprintf(
+		text, 256, "Subject: Noise %u\r\nMessage-ID: <noise-%u@example.org>\r\n\r\n", number, number);
+	while (at < bytes) {
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		text[at++] = (char)(33 + (state >> 33) % 93);
+		if (at % 76 == 0 && at + 2 < bytes) {
+			text[at++] = '\r';
+			text[at++] = '\n';
+		}
+	}
+	text[at] = '\0';
+	return text;
+}
+
+static void deliver_noise(struct mailbox *mailbox, unsigned number, size_t bytes)
+{
+	char *text = noise(number, bytes);
+
+	deliver(mailbox, text);
+	free(text);
+}
+
+static void assert_noise(struct mailbox *mailbox, uint32_t uid, unsigned number, size_t bytes)
+{
+	char *text = noise(number, bytes), *body;
+	size_t len;
+
+	body = body_of(mailbox->account, entry_of(mailbox, uid).email, &len);
+	assert_int_equal(len, strlen(text));
+	assert_memory_equal(body, text, len);
+	free(text);
+	free(body);
+}
+
+static void world_full(struct world *w)
+{
+	world_make(w);
+	world_open(w);
+	world_account(w);
+	for (unsigned i = 1; i <= MESSAGES; i++) {
+		deliver_noise(mailbox_inbox(w->account), i, BODY_BYTES);
+		w->now_ms += 10;
+	}
+	world_settle(w);
+}
+
+static uint64_t segments_of(struct world *w)
+{
+	struct store_stats stats;
+
+	store_stats(w->store, &stats);
+	return stats.segments;
+}
+
+static void retention_passes(struct world *w)
+{
+	world_settle(w);
+	w->now_ms += (int64_t)w->settings.retention_s * 1000 + 1;
+	assert_int_equal(store_compact(w->store), 0);
+	shard_tick(w->shard);
+}
+
+static void expunged_mail_stays_for_the_retention_time(void **state)
+{
+	struct world w;
+	uint64_t before, email;
+	struct email found;
+
+	(void)state;
+	world_full(&w);
+	before = segments_of(&w);
+	email = entry_of(mailbox_inbox(w.account), 5).email;
+	assert_int_equal(expunge(mailbox_inbox(w.account), 1, MESSAGES), MESSAGES);
+	world_settle(&w);
+	w.now_ms += (int64_t)w.settings.retention_s * 1000 - 1000;
+	assert_int_equal(store_compact(w.store), 0);
+	shard_tick(w.shard);
+	assert_true(segments_of(&w) >= before);
+	assert_int_equal(email_find(w.account, email, &found), 0);
+	w.now_ms += 2000;
+	assert_int_equal(store_compact(w.store), 0);
+	shard_tick(w.shard);
+	assert_int_equal(email_find(w.account, email, &found), -ENOENT);
+	assert_true(segments_of(&w) < before / 2);
+	world_close(&w);
+	check_dir(&w);
+	world_open(&w);
+	world_free(&w);
+}
+
+/* All but every tenth message goes; what stays is the same before and after, however it is opened. */
+static void what_is_alive_is_copied_out(void **state)
+{
+	struct world w;
+	uint64_t before;
+
+	(void)state;
+	world_full(&w);
+	before = segments_of(&w);
+	for (uint32_t uid = 1; uid <= MESSAGES; uid++) {
+		if (uid % 10)
+			expunge(mailbox_inbox(w.account), uid, uid);
+	}
+	retention_passes(&w);
+	assert_true(segments_of(&w) < before / 2);
+	for (int round = 0; round < 4; round++) {
+		assert_int_equal(mailbox_inbox(w.account)->messages, MESSAGES / 10);
+		for (uint32_t uid = 10; uid <= MESSAGES; uid += 10)
+			assert_noise(mailbox_inbox(w.account), uid, uid, BODY_BYTES);
+		if (round == 3)
+			break;
+		if (round == 0)
+			world_kill_and_reopen(&w);
+		world_close(&w);
+		if (round > 0)
+			world_forget_index(&w);
+		check_dir(&w);
+		world_open(&w);
+	}
+	world_free(&w);
+}
+
+/* Large messages have frames of their own in many segments; each moves when its segment goes. */
+static void large_messages_move_frame_by_frame(void **state)
+{
+	struct world w;
+	uint64_t before;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	for (unsigned i = 1; i <= 8; i++) {
+		deliver_noise(mailbox_inbox(w.account), i, 1500000);
+		deliver_noise(mailbox_inbox(w.account), 100 + i, 1500000);
+	}
+	world_settle(&w);
+	before = segments_of(&w);
+	for (uint32_t uid = 1; uid <= 16; uid++) {
+		if (uid != 7 && uid != 10)
+			expunge(mailbox_inbox(w.account), uid, uid);
+	}
+	retention_passes(&w);
+	assert_true(segments_of(&w) < before / 2);
+	for (int round = 0; round < 3; round++) {
+		assert_noise(mailbox_inbox(w.account), 7, 4, 1500000);
+		assert_noise(mailbox_inbox(w.account), 10, 105, 1500000);
+		world_close(&w);
+		if (round == 1)
+			world_forget_index(&w);
+		check_dir(&w);
+		world_open(&w);
+	}
+	world_free(&w);
+}
+
+/* Somebody who reads a message while its segment is dropped reads on. */
+static void a_reader_outlives_its_segment(void **state)
+{
+	struct body_reader *reader;
+	struct buffer out = BUFFER_INIT(1 << 20);
+	struct world w;
+	char *text;
+
+	(void)state;
+	world_full(&w);
+	assert_int_equal(body_reader_new(w.account, entry_of(mailbox_inbox(w.account), 3).email, &reader), 0);
+	assert_int_equal(expunge(mailbox_inbox(w.account), 1, MESSAGES), MESSAGES);
+	retention_passes(&w);
+	assert_int_equal(body_reader_read(reader, 0, UINT64_MAX, &out), 0);
+	text = noise(3, BODY_BYTES);
+	assert_int_equal(out.len, strlen(text));
+	assert_memory_equal(out.at, text, out.len);
+	free(text);
+	buffer_free(&out);
+	body_reader_free(&reader);
+	world_free(&w);
+}
+
+/* A reader that was told a place before the email moved finds it at its new one. */
+static void an_old_snapshot_of_the_index_finds_what_moved(void **state)
+{
+	struct world w;
+	struct email found;
+	uint64_t email;
+
+	(void)state;
+	world_full(&w);
+	email = entry_of(mailbox_inbox(w.account), 10).email;
+	for (uint32_t uid = 1; uid <= MESSAGES; uid++) {
+		if (uid != 10)
+			expunge(mailbox_inbox(w.account), uid, uid);
+	}
+	world_settle(&w);
+	assert_int_equal(email_find(w.account, email, &found), 0);
+	w.now_ms += (int64_t)w.settings.retention_s * 1000 + 1;
+	assert_int_equal(store_compact(w.store), 0);
+	assert_noise(mailbox_inbox(w.account), 10, 10, BODY_BYTES);
+	world_free(&w);
+}
+
+static void a_deleted_account_gives_its_space_back(void **state)
+{
+	struct account *none;
+	struct world w;
+	uint64_t id, before;
+
+	(void)state;
+	world_full(&w);
+	before = segments_of(&w);
+	assert_int_equal(directory_account_delete(w.store, SLICE("ann@example.org"), &actor_imap), 0);
+	account_release(&w.account);
+	w.now_ms += (int64_t)w.settings.retention_s * 1000 + 1;
+	assert_int_equal(store_compact(w.store), 0);
+	shard_tick(w.shard);
+	assert_true(segments_of(&w) < before / 2);
+	id = w.account_id;
+	w.account_id = 0;
+	for (int round = 0; round < 2; round++) {
+		world_close(&w);
+		if (round)
+			world_forget_index(&w);
+		check_dir(&w);
+		world_open(&w);
+		w.shard = store_shard(w.store, store_shard_of(w.store, id));
+		assert_int_equal(account_open(w.shard, id, &none), -ENOENT);
+	}
+	world_free(&w);
+}
+
+/* History that was forgotten is made up for: every UID that is not there. */
+static void vanished_survives_forgotten_history(void **state)
+{
+	struct uid_range known = {1, 8};
+	struct uid_list vanished = UID_LIST_INIT(100);
+	struct world w;
+	uint64_t modseq;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	for (unsigned i = 1; i <= 10; i++)
+		deliver_numbered(mailbox_inbox(w.account), i);
+	expunge(mailbox_inbox(w.account), 2, 3);
+	modseq = account_highestmodseq(w.account);
+	expunge(mailbox_inbox(w.account), 9, 9);
+	assert_int_equal(mailbox_vanished(mailbox_inbox(w.account), modseq, (struct uid_set){NULL, 0}, &vanished), 0);
+	assert_int_equal(vanished.count, 1);
+	assert_int_equal(vanished.ranges[0].first, 9);
+	retention_passes(&w);
+	uid_list_free(&vanished);
+	assert_int_equal(mailbox_vanished(mailbox_inbox(w.account), modseq, (struct uid_set){&known, 1}, &vanished), 0);
+	assert_int_equal(vanished.count, 1);
+	assert_int_equal(vanished.ranges[0].first, 2);
+	assert_int_equal(vanished.ranges[0].last, 3);
+	uid_list_free(&vanished);
+	world_free(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(expunged_mail_stays_for_the_retention_time),
+		cmocka_unit_test(what_is_alive_is_copied_out),
+		cmocka_unit_test(large_messages_move_frame_by_frame),
+		cmocka_unit_test(a_reader_outlives_its_segment),
+		cmocka_unit_test(an_old_snapshot_of_the_index_finds_what_moved),
+		cmocka_unit_test(a_deleted_account_gives_its_space_back),
+		cmocka_unit_test(vanished_survives_forgotten_history),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
