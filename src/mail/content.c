@@ -55,6 +55,13 @@ static void put_params(const struct params *params, bool default_charset, struct
 	buffer_put_byte(out, ')');
 }
 
+/* Lack of memory in something that was to go into `text` is one of `text`. */
+static void note_error(struct buffer *text, int error)
+{
+	if (error == -ENOMEM && !text->error)
+		text->error = -ENOMEM;
+}
+
 /* What a Content-Type says; slices into the header. */
 struct media {
 	struct slice type, subtype;
@@ -143,6 +150,7 @@ static void put_extension(
 	} else {
 		(void)lexer_space(&lexer);
 		params_read(params, &lexer);
+		note_error(text, params->text.error);
 		buffer_put_byte(text, '(');
 		imap_put_string(text, disposition);
 		buffer_put_byte(text, ' ');
@@ -160,6 +168,7 @@ static void put_extension(
 		content->tail.len = (uint32_t)(text->len - content->tail.at);
 		content->filename = span_put(text, buffer_slice(&name));
 	}
+	note_error(text, name.error);
 	buffer_free(&name);
 }
 
@@ -202,6 +211,7 @@ static void content_type_read(const struct header *header, bool in_digest, struc
 	*media = value.at ? media_read(&lexer) : media_default(in_digest);
 	if (value.at && media->type.len)
 		params_read(params, &lexer);
+	note_error(text, value.at ? params->text.error : 0);
 	/* What is no valid type is plain text (RFC 2045 §5.2). */
 	if (media->type.len == 0 || media->subtype.len == 0)
 		*media = media_default(false);
@@ -217,6 +227,7 @@ static void content_type_read(const struct header *header, bool in_digest, struc
 		content->boundary = span_put(text, boundary_of(params));
 	if (params_get_text(params, SLICE("name"), &name) && name.len)
 		content->filename = span_put(text, buffer_slice(&name));
+	note_error(text, name.error);
 	buffer_free(&name);
 }
 

@@ -2,8 +2,16 @@
 
 struct address_list {
 	struct buffer *out;
+	const struct address_scratch *scratch;
 	size_t count;
 };
+
+/* An address cut short by lack of memory must not be stored for good. */
+static bool lacks_memory(const struct address_scratch *scratch)
+{
+	return scratch->name.error == -ENOMEM || scratch->route.error == -ENOMEM || scratch->local.error == -ENOMEM ||
+	       scratch->domain.error == -ENOMEM || scratch->comment.error == -ENOMEM;
+}
 
 static void put_address(void *context, const struct address *address)
 {
@@ -11,6 +19,8 @@ static void put_address(void *context, const struct address *address)
 	struct buffer *out = list->out;
 	struct address fixed = *address;
 
+	if (lacks_memory(list->scratch) && !out->error)
+		out->error = -ENOMEM;
 	/* A mailbox must have both parts, or it would read as a group marker (RFC 9051 §7.5.2). */
 	if (fixed.kind == ADDRESS_MAILBOX && !fixed.local.at)
 		fixed.local = SLICE("MISSING_MAILBOX");
@@ -34,7 +44,7 @@ static void put_address(void *context, const struct address *address)
 static struct span put_addresses(
 	const struct header *header, enum field_id id, struct address_scratch *scratch, struct buffer *out)
 {
-	struct address_list list = {out, 0};
+	struct address_list list = {out, scratch, 0};
 	size_t start = out->len;
 
 	for (size_t i = 0; i < header->count && list.count < ADDRESSES_MAX; i++)

@@ -67,13 +67,19 @@ static bool is_listed(struct slice name, const struct slice *list, size_t count)
 	return false;
 }
 
+/* The white space owed before what comes next. */
+static void put_space(struct html *html)
+{
+	if (html->space && html->out->len > html->start)
+		buffer_put_byte(html->out, html->space);
+	html->space = 0;
+}
+
 static void put_text(struct html *html, struct slice bytes)
 {
 	if (bytes.len == 0)
 		return;
-	if (html->space && html->out->len > html->start)
-		buffer_put_byte(html->out, html->space);
-	html->space = 0;
+	put_space(html);
 	buffer_put(html->out, bytes);
 }
 
@@ -140,7 +146,6 @@ static size_t name_read(struct slice s, uint32_t *ret_code_point)
 static void entity_take(struct html *html)
 {
 	uint32_t code_point = 0;
-	struct buffer character = BUFFER_INIT(8);
 	size_t len = slice_starts(html->rest, SLICE("&#")) ? number_read(html->rest, &code_point)
 							   : name_read(html->rest, &code_point);
 
@@ -150,9 +155,8 @@ static void entity_take(struct html *html)
 	} else if (code_point == 0xa0 || (code_point < 0x80 && byte_is_space((char)code_point))) {
 		want_space(html, ' ');
 	} else {
-		buffer_put_utf8(&character, code_point);
-		put_text(html, buffer_slice(&character));
-		buffer_free(&character);
+		put_space(html);
+		buffer_put_utf8(html->out, code_point);
 	}
 	html->rest = slice_from(html->rest, len);
 }

@@ -240,6 +240,8 @@ static void put_extended(struct slice value, struct buffer *out)
 		}
 	}
 	(void)!mail_charset_to_utf8(charset.len ? charset : SLICE("utf-8"), buffer_slice(&bytes), out);
+	if (bytes.error && !out->error)
+		out->error = bytes.error;
 	buffer_free(&bytes);
 }
 

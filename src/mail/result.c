@@ -45,20 +45,22 @@ void parser_message_fields(struct mail_parser *parser, const struct header *head
 	parser->has_date = date.at && mail_date_parse(date, &parser->date, &parser->date_zone) == 0;
 }
 
-static bool preview_from(struct mail_parser *parser, uint32_t index, const struct buffer *kept, bool is_html)
+static int preview_from(struct mail_parser *parser, uint32_t index, const struct buffer *kept, bool is_html)
 {
 	const struct mail_part *part;
 	struct preview_source source;
+	int error;
 
-	if (index == PART_NONE)
-		return false;
+	if (index == PART_NONE || parser->preview.len)
+		return 0;
 	part = &parser->parts[index];
 	/* The end of the part was not yet known when its bytes were kept. */
 	source.body = slice_first(buffer_slice(kept), part->body_bytes);
 	source.encoding = part->encoding;
 	source.charset = part->charset;
 	source.is_html = is_html;
-	return preview_put(&source, &parser->preview) == 0 && parser->preview.len > 0;
+	error = kept->error ? kept->error : preview_put(&source, &parser->preview);
+	return error == -ENOMEM ? error : 0;
 }
 
 static void parts_resolve(struct mail_parser *parser)
@@ -107,8 +109,11 @@ int parser_result(struct mail_parser *parser)
 	error = references_resolve(parser);
 	if (error)
 		return error;
-	if (!preview_from(parser, parser->plain_part, &parser->plain, false))
-		(void)preview_from(parser, parser->html_part, &parser->html, true);
+	error = preview_from(parser, parser->plain_part, &parser->plain, false);
+	if (!error)
+		error = preview_from(parser, parser->html_part, &parser->html, true);
+	if (error)
+		return error;
 	message->bytes = parser->here.at;
 	message->part_count = parser->count;
 	message->parts = parser->parts;

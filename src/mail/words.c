@@ -91,11 +91,13 @@ static size_t words_put(struct slice s, struct buffer *bytes, struct buffer *out
 	struct slice charset = slice_make(NULL, 0);
 	size_t done = 0, at = 0;
 	struct word word;
+	int error = 0;
 
 	buffer_reset(bytes);
 	while (word_read(slice_from(s, at), &word)) {
 		if (charset.at && !slice_equal_nocase(charset, word.charset)) {
 			(void)!mail_charset_to_utf8(charset, buffer_slice(bytes), out);
+			error = error ? error : bytes->error;
 			buffer_reset(bytes);
 		}
 		charset = word.charset;
@@ -108,7 +110,7 @@ static size_t words_put(struct slice s, struct buffer *bytes, struct buffer *out
 			at++;
 	}
 	(void)!mail_charset_to_utf8(charset, buffer_slice(bytes), out);
-	if (bytes->error == -ENOMEM)
+	if (error == -ENOMEM || bytes->error == -ENOMEM)
 		out->error = -ENOMEM;
 	return done;
 }
