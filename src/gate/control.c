@@ -8,9 +8,15 @@
 
 /*
  * A message is one of these bytes, then what belongs to it. A set of certificates comes as BEGIN with their number (le32), a CERTIFICATE
- * each (chain and key, with their lengths), and COMMIT.
+ * each (chain and key, with their lengths), and COMMIT. LOG_LEVEL has the level in a byte.
  */
-enum { CONTROL_STOP = 's', CONTROL_BEGIN = 'b', CONTROL_CERTIFICATE = 'c', CONTROL_COMMIT = 'e' };
+enum {
+	CONTROL_STOP = 's',
+	CONTROL_BEGIN = 'b',
+	CONTROL_CERTIFICATE = 'c',
+	CONTROL_COMMIT = 'e',
+	CONTROL_LOG_LEVEL = 'l'
+};
 
 enum { SEND_PATIENCE_MS = 5000, SEND_RETRY_MS = 50 };
 
@@ -58,6 +64,13 @@ int gate_control_certificates(int control_fd, const struct gate_certificate *cer
 		explicit_bzero(message.at, message.room);
 	buffer_free(&message);
 	return error;
+}
+
+int gate_control_log_level(int control_fd, enum log_level level)
+{
+	const char message[] = {CONTROL_LOG_LEVEL, (char)level};
+
+	return send_patiently(control_fd, slice_make(message, sizeof(message)));
 }
 
 int gate_control_stop(int control_fd)
@@ -141,11 +154,21 @@ static void stop(struct gate *gate)
 		net_loop_stop(gate->loop);
 }
 
+static int set_log_level(struct gate *gate, unsigned level)
+{
+	if (level > LOG_ERROR)
+		return -EBADMSG;
+	if (gate->settings->log)
+		log_set_level(gate->settings->log, (enum log_level)level);
+	return 0;
+}
+
 static int take(struct gate *gate, struct slice message)
 {
 	struct reader r = READER_INIT(message);
 	struct slice chain, key;
 	uint32_t count;
+	unsigned level;
 
 	switch (reader_u8(&r)) {
 	case CONTROL_STOP:
@@ -160,6 +183,9 @@ static int take(struct gate *gate, struct slice message)
 		return reader_finish(&r) ? -EBADMSG : add(gate, chain, key);
 	case CONTROL_COMMIT:
 		return commit(gate);
+	case CONTROL_LOG_LEVEL:
+		level = reader_u8(&r);
+		return reader_finish(&r) ? -EBADMSG : set_log_level(gate, level);
 	default:
 		return -EBADMSG;
 	}

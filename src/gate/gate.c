@@ -95,9 +95,13 @@ static void on_core_gone(void *owner, int error)
 {
 	struct gate *gate = owner;
 
-	if (!gate->stopping)
-		LOG(gate->settings->log, LOG_ERROR, "gate-lost-core", {"error", slice_of(strerror(-error))});
-	end(gate, !gate->stopping);
+	/* Core ends first. What it said last may still be on its way to clients over TLS. */
+	if (gate->stopping) {
+		gate_connection_ended(gate);
+		return;
+	}
+	LOG(gate->settings->log, LOG_ERROR, "gate-lost-core", {"error", slice_of(strerror(-error))});
+	end(gate, 1);
 }
 
 static void on_control(void *owner, int events)

@@ -52,7 +52,8 @@ struct gate_settings gate_settings_default(void);
  * The life of a gate, in a process of its own: closes every descriptor above 2 that the settings do not name, shuts itself in,
  * serves until it is told to stop or core or the supervisor is gone. Returns the exit status: 0 after a stop.
  *
- * A stop closes the listeners and whoever has not logged in; it ends when the last relayed TLS connection has ended.
+ * A stop closes the listeners and whoever has not logged in; it ends when the last relayed TLS connection has ended, which has
+ * what core said last even where core is gone by then.
  */
 int gate_run(const struct gate_settings *settings);
 
@@ -61,11 +62,12 @@ MUST_CHECK int gate_certificates_check(
 	const struct gate_certificate *certificates, size_t count, struct buffer *problem);
 
 /*
- * What the supervisor says over the control descriptor; both wait up to 5 s when the gate's queue is full. New certificates
+ * What the supervisor says over the control descriptor; all wait up to 5 s when the gate's queue is full. New certificates
  * replace the old set for every handshake that begins afterwards; connections stay. A set with anything wrong in it is dropped
  * whole and logged by the gate: check before.
  */
 MUST_CHECK int gate_control_certificates(int control_fd, const struct gate_certificate *certificates, size_t count);
+MUST_CHECK int gate_control_log_level(int control_fd, enum log_level level);
 MUST_CHECK int gate_control_stop(int control_fd);
 
 #endif
