@@ -1,5 +1,6 @@
 #include "server/config.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -137,6 +138,18 @@ static bool set_log_level(struct parsing *p, struct slice value, const struct ke
 	return complain(p, "must be debug, info, warn or error");
 }
 
+static bool is_literal_address(struct slice host)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr any;
+
+	if (host.len >= sizeof(text))
+		return false;
+	memcpy(text, host.at, host.len);
+	text[host.len] = '\0';
+	return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
+}
+
 /* "/path", "1.2.3.4:143", "[::1]:143", "*:143" or "143". */
 static bool parse_endpoint(struct parsing *p, struct slice value, struct config_listener *ret_listener)
 {
@@ -158,6 +171,8 @@ static bool parse_endpoint(struct parsing *p, struct slice value, struct config_
 	}
 	if (host.len == 0 || slice_to_u64(port, 65535, &number) || number == 0)
 		return complain(p, "must be ADDRESS:PORT, [ADDRESS]:PORT, PORT or /path/of/a/socket");
+	if (!slice_equal(host, SLICE("*")) && !is_literal_address(host))
+		return complain(p, "an address is in numbers (192.0.2.1, [2001:db8::1]), or * for all of them");
 	ret_listener->port = (uint16_t)number;
 	return arena_copy(p->arena, host, &ret_listener->host) == 0 || complain(p, "out of memory");
 }
@@ -371,11 +386,7 @@ static bool listeners_differ(const struct config *a, const struct config *b)
 void config_restart_keys(const struct config *running, const struct config *wanted, struct buffer *out)
 {
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		bool first_field = keys[i].at == 0 && keys[i].set == set_path;
-		bool differs = key_differs(&keys[i], running, wanted) ||
-			       (first_field && !slice_equal(running->data_dir, wanted->data_dir));
-
-		if (!keys[i].reloads && differs)
+		if (!keys[i].reloads && key_differs(&keys[i], running, wanted))
 			buffer_printf(out, "%s%s", out->len ? ", " : "", keys[i].name);
 	}
 	if (listeners_differ(running, wanted))

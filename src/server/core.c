@@ -250,6 +250,10 @@ static int core_start(struct core *core, const char **ret_step)
 	error = open_store(core);
 	if (error)
 		return error;
+	*ret_step = "salt key";
+	error = core_salt_key(core->server->config.data_dir, core->salt_key);
+	if (error)
+		return error;
 	*ret_step = "logins";
 	error = worker_pool_new(MAX(2, core->shard_count), &core->workers);
 	if (!error)
@@ -284,6 +288,27 @@ static void core_end(struct core *core)
 	LOG(core->server->log, LOG_INFO, "store-closed");
 }
 
+/* Certificates are the gates' business. */
+static void forget_keys(struct server *server)
+{
+	for (size_t i = 0; i < server->pem_count; i++)
+		if (server->pems[i].key.len)
+			explicit_bzero((char *)(uintptr_t)server->pems[i].key.at, server->pems[i].key.len);
+	memset(server->pems, 0, sizeof(server->pems));
+	server->pem_count = 0;
+}
+
+static const char *explain(int error)
+{
+	if (error == -EBUSY)
+		return "in use by another process";
+	if (error == -EBADMSG)
+		return "damaged; see `penfold check`";
+	if (error == -EACCES || error == -EPERM)
+		return "this user may not read and write there";
+	return strerror(-error);
+}
+
 int core_run(struct server *server, int control_fd)
 {
 	struct core *core = calloc(1, sizeof(*core));
@@ -295,13 +320,14 @@ int core_run(struct server *server, int control_fd)
 	core->server = server;
 	core->control_fd = control_fd;
 	server_name_process("penfold-core");
+	forget_keys(server);
 	for (size_t i = 0; i < server->listening_count; i++)
 		if (server->listening[i].kind != LISTEN_LMTP)
 			(void)close(server->listening[i].fd);
 	error = core_start(core, &step);
 	if (error) {
 		LOG(server->log, LOG_ERROR, "core-start-failed", {"step", slice_of(step)},
-			{"error", slice_of(strerror(-error))}, {"data_dir", server->config.data_dir});
+			{"error", slice_of(explain(error))}, {"data_dir", server->config.data_dir});
 		return 1;
 	}
 	core_tell_supervisor(core, CONTROL_READY);

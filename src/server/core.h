@@ -54,8 +54,12 @@ void core_logins_set_cost(struct core_logins *logins, const struct auth_cost *co
 /* A new gate's channel; owns the descriptor. */
 MUST_CHECK int core_logins_add_gate(struct core_logins *logins, int channel_fd);
 struct slice core_logins_mechanisms(const struct core_logins *logins);
-/* A login that is through goes to its shard: consumes the descriptor in every case. */
+/*
+ * A login that is through goes to its shard: consumes the descriptor in every case. The session's number is the caller's choice, for
+ * the log to tell who is who.
+ */
 struct core_handover {
+	uint64_t session;
 	enum gate_protocol protocol;
 	uint64_t account_id;
 	struct slice address, peer, device, tag, pipelined;
@@ -63,6 +67,12 @@ struct core_handover {
 	int fd;
 };
 void core_handover(struct core *core, const struct core_handover *handover);
+
+/* ---- What must outlive a start ---- */
+
+enum { CORE_SALT_KEY_BYTES = 32 };
+/* auth_settings.fake_salt_key, from the data directory; made there when it is not. */
+MUST_CHECK int core_salt_key(struct slice data_dir, char *ret_key);
 
 /* ---- The whole ---- */
 
@@ -83,7 +93,8 @@ struct core {
 	struct net_watch *control;
 	bool stopping;
 	_Atomic unsigned shards_running;
-	_Atomic uint64_t next_session;
+	uint64_t last_session; /* on the front loop */
+	char salt_key[CORE_SALT_KEY_BYTES];
 	struct net_task shard_ended;
 };
 

@@ -283,7 +283,7 @@ static int start(struct demo *demo)
 	if (!absolute)
 		return 1;
 	demo->dir = absolute;
-	error = arena_new(64 << 20, &demo->server.arena);
+	error = arena_new(SERVER_ARENA_MAX, &demo->server.arena);
 	if (!error)
 		error = configure(demo);
 	if (!error)

@@ -58,12 +58,11 @@ int gate_child_run(struct server *server, int control_fd, int channel_fd)
 	return gate_run(&settings);
 }
 
-int server_check_certificates(const struct server *server, struct buffer *problem)
+int server_check_certificate(const struct server_pem *pem, struct buffer *problem)
 {
-	struct gate_certificate certificates[CONFIG_CERTIFICATES_MAX];
+	const struct gate_certificate certificate = {pem->chain, pem->key};
 
-	fill_certificates(server->pems, server->pem_count, certificates);
-	return gate_certificates_check(certificates, server->pem_count, problem);
+	return gate_certificates_check(&certificate, 1, problem);
 }
 
 int gate_send_certificates(int control_fd, const struct server_pem *pems, size_t count)
@@ -72,6 +71,11 @@ int gate_send_certificates(int control_fd, const struct server_pem *pems, size_t
 
 	fill_certificates(pems, count, certificates);
 	return gate_control_certificates(control_fd, certificates, count);
+}
+
+int gate_send_log_level(int control_fd, enum log_level level)
+{
+	return gate_control_log_level(control_fd, level);
 }
 
 int gate_send_stop(int control_fd)

@@ -32,7 +32,7 @@ struct login {
 	uint64_t id;
 	enum gate_protocol protocol;
 	enum login_state state;
-	bool cancelled, tls, first_step;
+	bool cancelled, tls;
 	struct buffer in, out; /* of the step at work */
 	struct buffer peer, address_only, client, binding_exporter, binding_unique, mechanism, guessed;
 	struct auth_connection connection;
@@ -40,6 +40,7 @@ struct login {
 	struct auth_exchange *exchange;
 	enum auth_state result;
 	bool forbidden;
+	uint64_t waited_ms; /* for guessing, so far */
 	struct net_timer *timer;
 	struct worker_job job;
 	struct net_task done;
@@ -97,37 +98,39 @@ static void answer_failed(struct login *login, enum gate_failure failure, const 
 
 /* ---- One step, on a worker ---- */
 
+/* The password is right. The directory says whether this account may do what it is about to do. */
+static void look_at_account(struct login *login)
+{
+	unsigned wanted = login->protocol == GATE_POP3 ? ALLOW_POP3 : ALLOW_IMAP;
+	struct directory_account account;
+	struct arena *arena = NULL;
+	int error = arena_new(LOGIN_ARENA_MAX, &arena);
+
+	if (!error)
+		error = directory_account_by_id(
+			login->logins->core->store, auth_exchange_identity(login->exchange)->account, arena, &account);
+	if (error)
+		login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
+	else
+		login->forbidden = account.disabled || !(account.allowed & wanted);
+	arena_free(&arena);
+}
+
 static void step_work(struct worker_job *job)
 {
 	struct login *login = CONTAINER_OF(job, struct login, job);
-	struct core_logins *logins = login->logins;
 	int error = 0;
 
 	if (!login->exchange)
 		error = auth_exchange_new(
-			&logins->settings, &login->connection, buffer_slice(&login->mechanism), &login->exchange);
+			&login->settings, &login->connection, buffer_slice(&login->mechanism), &login->exchange);
 	if (error)
 		login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
 	else
 		login->result = auth_exchange_step(login->exchange, buffer_slice(&login->in), &login->out);
-	if (login->result == AUTH_DONE) {
-		struct arena *arena = NULL;
-		struct directory_account account;
-
-		/* The directory says whether this account may do what it is about to do. */
-		error = arena_new(LOGIN_ARENA_MAX, &arena);
-		if (!error)
-			error = directory_account_by_id(
-				logins->core->store, auth_exchange_identity(login->exchange)->account, arena, &account);
-		if (error)
-			login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
-		else
-			login->forbidden =
-				account.disabled ||
-				!(account.allowed & (login->protocol == GATE_POP3 ? ALLOW_POP3 : ALLOW_IMAP));
-		arena_free(&arena);
-	}
-	net_loop_post(logins->core->front, &login->done);
+	if (login->result == AUTH_DONE)
+		look_at_account(login);
+	net_loop_post(login->logins->core->front, &login->done);
 }
 
 static void step_start(struct login *login)
@@ -144,13 +147,38 @@ static struct slice user_of(const struct login *login)
 	return login->exchange ? auth_exchange_user(login->exchange) : buffer_slice(&login->guessed);
 }
 
-static void log_login(const struct login *login, enum log_level level, const char *event, const char *why)
+struct login_story {
+	struct slice account, device;
+	uint64_t session; /* 0: none */
+	const char *why;
+};
+
+static void log_login(
+	const struct login *login, enum log_level level, const char *event, const struct login_story *story)
 {
-	LOG(login->logins->core->server->log, level, event, {"account", user_of(login)},
-		{"peer", buffer_slice(&login->peer)},
+	char session[17] = "";
+
+	if (story->session)
+		(void)snprintf(session, sizeof(session), "%llx", (unsigned long long)story->session);
+	LOG(login->logins->core->server->log, level, event, {"account", story->account}, {"device", story->device},
+		{"session", slice_of(session)}, {"peer", buffer_slice(&login->peer)},
 		{"proto", login->protocol == GATE_POP3 ? SLICE("pop3") : SLICE("imap")},
 		{"mechanism", buffer_slice(&login->mechanism)}, {"tls", login->tls ? SLICE("yes") : SLICE("no")},
-		{"client", buffer_slice(&login->client)}, {"why", slice_of(why)});
+		{"client", buffer_slice(&login->client)}, {"why", slice_of(story->why)});
+}
+
+static void log_step(const struct login *login)
+{
+	struct login_story story = {.account = user_of(login), .why = ""};
+
+	if (login->result == AUTH_DONE && login->forbidden) {
+		story.why = "not allowed";
+		log_login(login, LOG_INFO, "login-refused", &story);
+	} else if (login->result == AUTH_FAILED) {
+		log_login(login, LOG_INFO, "login-failed", &story);
+	} else if (login->result == AUTH_UNAVAILABLE) {
+		log_login(login, LOG_ERROR, "login-unavailable", &story);
+	}
 }
 
 static void step_done(struct net_task *task)
@@ -160,12 +188,7 @@ static void step_done(struct net_task *task)
 	struct slice address = buffer_slice(&login->address_only);
 
 	buffer_reset(&login->in);
-	if (login->result == AUTH_DONE && login->forbidden)
-		log_login(login, LOG_INFO, "login-refused", "not allowed");
-	else if (login->result == AUTH_FAILED)
-		log_login(login, LOG_INFO, "login-failed", "");
-	else if (login->result == AUTH_UNAVAILABLE)
-		log_login(login, LOG_ERROR, "login-unavailable", "");
+	log_step(login);
 	if (login->result == AUTH_FAILED)
 		auth_throttle_failed(logins->throttle, user_of(login), address);
 	else if (login->result == AUTH_DONE)
@@ -249,30 +272,40 @@ static struct login *login_new(struct login_gate *gate)
 	return login;
 }
 
+/*
+ * Looks at the client's bytes when their turn has come. Who it is may show only on the way (SCRAM, LOGIN): what it waited for its
+ * network already counts.
+ */
+static void step_in_turn(struct login *login)
+{
+	struct core_logins *logins = login->logins;
+	uint64_t delay_ms =
+		auth_throttle_delay_ms(logins->throttle, user_of(login), buffer_slice(&login->address_only));
+
+	if (delay_ms <= login->waited_ms) {
+		step_start(login);
+		return;
+	}
+	login->state = LOGIN_DELAYED;
+	if (!login->timer && net_timer_new(logins->core->front, delay_over, login, &login->timer)) {
+		answer_failed(login, GATE_UNAVAILABLE, "");
+		return;
+	}
+	net_timer_start(login->timer, delay_ms - login->waited_ms);
+	login->waited_ms = delay_ms;
+}
+
 static void on_start(void *owner, const struct gate_auth_start *start)
 {
 	struct login_gate *gate = owner;
-	struct core_logins *logins = gate->logins;
 	struct login *login = login_new(gate);
-	uint64_t delay_ms;
 
 	if (!login) {
 		gate_peer_failed(gate->peer, start->id, GATE_UNAVAILABLE, SLICE(""));
 		return;
 	}
 	keep_start(login, start);
-	delay_ms = auth_throttle_delay_ms(
-		logins->throttle, buffer_slice(&login->guessed), buffer_slice(&login->address_only));
-	if (delay_ms == 0) {
-		step_start(login);
-		return;
-	}
-	login->state = LOGIN_DELAYED;
-	if (net_timer_new(logins->core->front, delay_over, login, &login->timer)) {
-		answer_failed(login, GATE_UNAVAILABLE, "");
-		return;
-	}
-	net_timer_start(login->timer, delay_ms);
+	step_in_turn(login);
 }
 
 static void on_step(void *owner, uint64_t id, struct slice response)
@@ -282,7 +315,7 @@ static void on_step(void *owner, uint64_t id, struct slice response)
 	if (!login || login->state != LOGIN_WAITING)
 		return;
 	buffer_put(&login->in, response);
-	step_start(login);
+	step_in_turn(login);
 }
 
 static void on_cancel(void *owner, uint64_t id)
@@ -303,13 +336,16 @@ static void on_handover(void *owner, const struct gate_handover *from)
 	struct login *login = login_find(owner, from->id);
 	const struct auth_identity *identity =
 		login && login->state == LOGIN_THROUGH ? auth_exchange_identity(login->exchange) : NULL;
+	struct core *core = login ? login->logins->core : NULL;
 	struct core_handover handover;
+	struct login_story story;
 
 	if (!identity) {
 		(void)close(from->fd);
 		return;
 	}
-	handover = (struct core_handover){.protocol = login->protocol,
+	handover = (struct core_handover){.session = ++core->last_session,
+		.protocol = login->protocol,
 		.account_id = identity->account,
 		.address = identity->address,
 		.peer = buffer_slice(&login->peer),
@@ -319,8 +355,9 @@ static void on_handover(void *owner, const struct gate_handover *from)
 		.tls = login->tls,
 		.utf8 = from->utf8,
 		.fd = from->fd};
-	log_login(login, LOG_INFO, "login", "");
-	core_handover(login->logins->core, &handover);
+	story = (struct login_story){handover.address, handover.device, handover.session, ""};
+	log_login(login, LOG_INFO, "login", &story);
+	core_handover(core, &handover);
 	login_free(login);
 }
 
@@ -418,7 +455,8 @@ int core_logins_new(struct core *core, struct core_logins **ret_logins)
 		.cost = {.argon2_passes = (unsigned)config->argon2_passes,
 			.argon2_memory_kib = (unsigned)config->argon2_memory_kib,
 			.scram_iterations = (unsigned)config->scram_iterations},
-		.hostname = config->hostname};
+		.hostname = config->hostname,
+		.fake_salt_key = slice_make(core->salt_key, sizeof(core->salt_key))};
 	if (error)
 		core_logins_free(&logins);
 	else

@@ -1,4 +1,5 @@
 /* penfold: one program, its commands. */
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "admin/admin.h"
@@ -21,10 +22,26 @@ static int usage(FILE *to, int status)
 	return status;
 }
 
+/* Whoever starts us with a standard descriptor closed would find a socket or the log in its place. */
+static int open_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -errno;
+	(void)close(fd);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct slice command = slice_of(argc > 1 ? argv[1] : "");
 
+	if (open_standard_descriptors())
+		return 1;
 	if (slice_equal(command, SLICE("serve")))
 		return serve_main(argc - 1, argv + 1);
 	if (slice_equal(command, SLICE("demo")))

@@ -17,40 +17,14 @@ static int complain(struct buffer *problem, int error)
 	return 1;
 }
 
-/* The machine's own name where the configuration gives none. */
-static int default_hostname(struct server *server)
-{
-	char name[256] = "localhost";
-
-	if (server->config.hostname.len)
-		return 0;
-	(void)gethostname(name, sizeof(name) - 1);
-	return arena_copy(server->arena, slice_of(name), &server->config.hostname);
-}
-
-static int prepare(struct server *server, struct buffer *problem)
-{
-	int error = config_load(server->config_path, server->arena, &server->config, problem);
-
-	if (!error)
-		error = config_validate(&server->config, problem);
-	if (!error)
-		error = default_hostname(server);
-	if (!error)
-		error = server_load_certificates(server, problem);
-	if (!error)
-		error = server_check_certificates(server, problem);
-	return error;
-}
-
 static int serve(struct server *server, bool only_test)
 {
 	struct buffer problem = BUFFER_INIT(4096);
 	int status = 0;
-	int error = arena_new(64 << 20, &server->arena);
+	int error = arena_new(SERVER_ARENA_MAX, &server->arena);
 
 	if (!error)
-		error = prepare(server, &problem);
+		error = server_read(server, &problem);
 	if (!error && only_test) {
 		(void)printf("%s is good\n", server->config_path);
 		goto out;

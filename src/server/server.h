@@ -13,6 +13,8 @@
 
 #define PENFOLD_VERSION "0.1.0"
 
+enum { SERVER_ARENA_MAX = 64 << 20 }; /* configuration and certificates */
+
 struct server_listening {
 	enum listen_kind kind;
 	int fd;
@@ -41,11 +43,15 @@ struct server {
 
 /* ---- Preparing: each says in `problem` what is wrong, as a sentence for the admin ---- */
 
-MUST_CHECK int server_load_certificates(struct server *server, struct buffer *problem);
-MUST_CHECK int server_check_certificates(const struct server *server, struct buffer *problem);
+/* The file at config_path, checked, with its certificates. Slices are copied into the server's arena. */
+MUST_CHECK int server_read(struct server *server, struct buffer *problem);
 MUST_CHECK int server_bind(struct server *server, struct buffer *problem);
-/* As root with a `user` that exists: makes that user own the data and control directories and becomes it, for good. */
+/*
+ * As root with another `user`: gives that user the data directory (with nothing of somebody else's in it) and the sockets, and becomes
+ * it, for good.
+ */
 MUST_CHECK int server_drop_rights(const struct server *server, struct buffer *problem);
+void server_raise_limits(void); /* as many descriptors as we may have */
 
 void server_name_process(const char *name); /* as ps(1) shows it */
 
@@ -56,8 +62,10 @@ int supervisor_run(struct server *server);
 
 int core_run(struct server *server, int control_fd);
 int gate_child_run(struct server *server, int control_fd, int channel_fd);
+MUST_CHECK int server_check_certificate(const struct server_pem *pem, struct buffer *problem);
 /* To a running gate. */
 MUST_CHECK int gate_send_certificates(int control_fd, const struct server_pem *pems, size_t count);
+MUST_CHECK int gate_send_log_level(int control_fd, enum log_level level);
 MUST_CHECK int gate_send_stop(int control_fd);
 
 /* ---- Between supervisor and children: one byte, then what belongs to it ---- */

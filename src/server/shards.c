@@ -52,6 +52,7 @@ static void services_fill(struct core_shard *shard)
 		.limits = imap_limits_default,
 		.mechanisms = core_logins_mechanisms(core->logins)};
 	shard->imap.limits.idle_ms = config->imap_idle_s * 1000;
+	shard->imap.limits.append_bytes_max = config->message_bytes_max;
 	shard->pop3 = (struct pop3_services){.loop = shard->loop,
 		.shard = store_part,
 		.log = core->server->log,
@@ -130,7 +131,6 @@ struct arrival {
 	struct net_task task;
 	struct core_shard *shard;
 	struct core_handover handover;
-	uint64_t session;
 	char bytes[]; /* what the slices of handover point to */
 };
 
@@ -148,12 +148,12 @@ static void arrive(struct net_task *task)
 	}
 	if (from->protocol == GATE_POP3) {
 		const struct pop3_start start = {from->account_id, from->address, from->peer, from->device,
-			arrival->session, from->tls, from->utf8, from->pipelined};
+			from->session, from->tls, from->utf8, from->pipelined};
 
 		error = pop3_session_new(&shard->pop3, from->fd, &start);
 	} else {
 		const struct imap_start start = {from->account_id, from->address, from->peer, from->device,
-			arrival->session, from->tls, from->tag, from->pipelined};
+			from->session, from->tls, from->tag, from->pipelined};
 
 		error = imap_session_new(&shard->imap, from->fd, &start);
 	}
@@ -191,7 +191,6 @@ void core_handover(struct core *core, const struct core_handover *handover)
 	arrival->handover.device = keep(&at, handover->device);
 	arrival->handover.tag = keep(&at, handover->tag);
 	arrival->handover.pipelined = keep(&at, handover->pipelined);
-	arrival->session = ++core->next_session;
 	arrival->shard = &core->shards[store_shard_of(core->store, handover->account_id)];
 	arrival->task.run = arrive;
 	net_loop_post(arrival->shard->loop, &arrival->task);

@@ -11,32 +11,14 @@
 #include <unistd.h>
 
 #include "net/net.h"
-#include "server/server.h"
+#include "server/supervisor.h"
 
 enum {
-	GATES_MAX = 64,
-	STOP_PATIENCE_MS = 20000, /* for core to finish what is in flight */
+	STOP_PATIENCE_MS = 20000,      /* for core to finish what is in flight */
+	LAST_WORDS_PATIENCE_MS = 5000, /* then for gates to pass on what it said */
 	RESTART_FIRST_MS = 100,
 	RESTART_MAX_MS = 5000,
 	STEADY_MS = 60000, /* alive so long: the next restart is the first again */
-};
-
-struct child {
-	pid_t pid; /* 0: not running */
-	int control_fd;
-	int64_t started_ms;
-};
-
-struct supervisor {
-	struct server *server;
-	struct child core, gates[GATES_MAX];
-	size_t gate_count;
-	int signals;
-	sigset_t old_mask;
-	bool stopping, announced;
-	int64_t stop_deadline_ms;
-	int64_t restart_at_ms; /* of core; 0: none due */
-	int64_t restart_delay_ms;
 };
 
 static int64_t now_ms(void)
@@ -44,7 +26,7 @@ static int64_t now_ms(void)
 	return clock_monotonic_us(clock_system()) / 1000;
 }
 
-static void log_text(const struct supervisor *s, enum log_level level, const char *event, const char *text)
+void supervisor_log(const struct supervisor *s, enum log_level level, const char *event, const char *text)
 {
 	LOG(s->server->log, level, event, {"detail", slice_of(text)});
 }
@@ -75,21 +57,46 @@ static int pair_make(int pair[2])
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) ? -errno : 0;
 }
 
-static void child_forget(struct child *child)
+static int64_t wait_until(const struct child *child)
 {
+	return child->pid ? INT64_MAX : child->restart_at_ms;
+}
+
+/* It is not running any more: when may it again? */
+static void child_ended(struct child *child)
+{
+	bool steady = now_ms() - child->started_ms > STEADY_MS;
+
 	if (child->control_fd > 0)
 		(void)close(child->control_fd);
-	*child = (struct child){0};
+	child->control_fd = 0;
+	child->pid = 0;
+	if (child->restart_delay_ms == 0 || steady)
+		child->restart_delay_ms = RESTART_FIRST_MS;
+	else
+		child->restart_delay_ms = MIN(child->restart_delay_ms * 2, (int64_t)RESTART_MAX_MS);
+	child->restart_at_ms = now_ms() + child->restart_delay_ms;
+}
+
+static void child_started(struct child *child, pid_t pid, int control_fd)
+{
+	child->pid = pid;
+	child->control_fd = control_fd;
+	child->started_ms = now_ms();
 }
 
 /* In the child: nothing of the supervisor's is kept but what this child is for. */
 static void child_begin(struct supervisor *s)
 {
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Signals that a terminal or a service manager sends to everybody are the supervisor's to pass on. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGTERM, SIG_IGN);
 	(void)sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != s->pid)
+		_exit(1); /* it ended before we had asked to be told */
 	(void)close(s->signals);
 	if (s->core.control_fd > 0)
 		(void)close(s->core.control_fd);
@@ -119,7 +126,7 @@ static int core_start(struct supervisor *s)
 		_exit(core_run(s->server, pair[1]));
 	}
 	(void)close(pair[1]);
-	s->core = (struct child){pid, pair[0], now_ms()};
+	child_started(&s->core, pid, pair[0]);
 	return 0;
 }
 
@@ -145,35 +152,49 @@ static int gate_start(struct supervisor *s, struct child *gate)
 		(void)close(channel[0]);
 		_exit(gate_child_run(s->server, control[1], channel[1]));
 	}
-	error = pid < 0 ? -errno : net_message_send(s->core.control_fd, slice_make(&message, 1), &channel[0], 1);
+	error = pid < 0 ? -errno : 0;
+	/* A gate whose channel does not reach core sees that it is closed, and ends. */
+	if (!error && net_message_send(s->core.control_fd, slice_make(&message, 1), &channel[0], 1))
+		supervisor_log(s, LOG_ERROR, "gate-not-introduced", "core does not listen");
 	(void)close(control[1]);
 	(void)close(channel[0]);
 	(void)close(channel[1]);
-	if (pid < 0)
+	if (error)
 		(void)close(control[0]);
 	else
-		*gate = (struct child){pid, control[0], now_ms()};
+		child_started(gate, pid, control[0]);
 	return error;
 }
 
-static int all_start(struct supervisor *s)
+static bool children_alive(const struct supervisor *s)
 {
-	int error = core_start(s);
+	if (s->core.pid)
+		return true;
+	for (size_t i = 0; i < s->gate_count; i++)
+		if (s->gates[i].pid)
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < s->gate_count && !error; i++)
+/* Core only when no gate of the last one is left; a gate only with a core. */
+static void start_due(struct supervisor *s)
+{
+	int error = 0;
+
+	if (!s->core.pid && now_ms() >= s->core.restart_at_ms && !children_alive(s)) {
+		error = core_start(s);
+		if (error)
+			child_ended(&s->core);
+	}
+	for (size_t i = 0; i < s->gate_count && s->core.pid && !error; i++) {
+		if (s->gates[i].pid || now_ms() < s->gates[i].restart_at_ms)
+			continue;
 		error = gate_start(s, &s->gates[i]);
+		if (error)
+			child_ended(&s->gates[i]);
+	}
 	if (error)
-		log_text(s, LOG_ERROR, "start-failed", strerror(-error));
-	return error;
-}
-
-static void restart_later(struct supervisor *s, int64_t lived_ms)
-{
-	if (s->restart_delay_ms == 0 || lived_ms > STEADY_MS)
-		s->restart_delay_ms = RESTART_FIRST_MS;
-	else
-		s->restart_delay_ms = MIN(s->restart_delay_ms * 2, (int64_t)RESTART_MAX_MS);
-	s->restart_at_ms = now_ms() + s->restart_delay_ms;
+		supervisor_log(s, LOG_ERROR, "start-failed", strerror(-error));
 }
 
 static void gates_signal(struct supervisor *s, int signal_number)
@@ -183,8 +204,14 @@ static void gates_signal(struct supervisor *s, int signal_number)
 			(void)kill(s->gates[i].pid, signal_number);
 }
 
+static bool ended_well(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static void log_end(const struct supervisor *s, const char *what, pid_t pid, int status)
 {
+	enum log_level level = s->stopping && ended_well(status) ? LOG_DEBUG : LOG_ERROR;
 	char how[64], number[24];
 
 	if (WIFSIGNALED(status))
@@ -192,30 +219,50 @@ static void log_end(const struct supervisor *s, const char *what, pid_t pid, int
 	else
 		(void)snprintf(how, sizeof(how), "exit status %d", WEXITSTATUS(status));
 	(void)snprintf(number, sizeof(number), "%d", (int)pid);
-	LOG(s->server->log, s->stopping ? LOG_DEBUG : LOG_ERROR, "process-ended", {"process", slice_of(what)},
-		{"pid", slice_of(number)}, {"how", slice_of(how)});
+	LOG(s->server->log, level, "process-ended", {"process", slice_of(what)}, {"pid", slice_of(number)},
+		{"how", slice_of(how)});
+}
+
+static void stop(struct supervisor *s)
+{
+	const char message = CONTROL_STOP;
+
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->stop_deadline_ms = now_ms() + STOP_PATIENCE_MS;
+	notify_manager("STOPPING=1");
+	for (size_t i = 0; i < s->gate_count; i++)
+		if (s->gates[i].pid && gate_send_stop(s->gates[i].control_fd))
+			(void)kill(s->gates[i].pid, SIGKILL);
+	child_tell(&s->core, slice_make(&message, 1));
 }
 
 static void core_ended(struct supervisor *s, int status)
 {
-	int64_t lived_ms = now_ms() - s->core.started_ms;
-
 	log_end(s, "core", s->core.pid, status);
-	child_forget(&s->core);
+	child_ended(&s->core);
 	/* Without core a gate's connections lead nowhere; new gates come with the new core. */
-	gates_signal(s, s->stopping ? SIGTERM : SIGKILL);
-	if (!s->stopping)
-		restart_later(s, lived_ms);
+	if (!s->stopping) {
+		gates_signal(s, SIGKILL);
+	} else {
+		s->stop_deadline_ms = MIN(s->stop_deadline_ms, now_ms() + LAST_WORDS_PATIENCE_MS);
+		s->status = ended_well(status) ? s->status : 1;
+	}
+	/* It has never served, and gave up by itself: trying again would only hide from the admin what it said. */
+	if (!s->served && WIFEXITED(status) && !s->stopping) {
+		supervisor_log(s, LOG_ERROR, "start-failed", "core does not start; it has said why");
+		s->status = 1;
+		stop(s);
+	}
 }
 
 static void gate_ended(struct supervisor *s, struct child *gate, int status)
 {
 	log_end(s, "gate", gate->pid, status);
-	child_forget(gate);
-	if (s->stopping || !s->core.pid)
-		return;
-	if (gate_start(s, gate))
-		log_text(s, LOG_ERROR, "gate-not-restarted", strerror(errno));
+	child_ended(gate);
+	if (!s->core.pid)
+		gate->restart_at_ms = 0; /* it ended because of core */
 }
 
 static void reap(struct supervisor *s)
@@ -234,95 +281,28 @@ static void reap(struct supervisor *s)
 	}
 }
 
-static void tell(const struct child *child, struct slice message)
+void child_tell(const struct child *child, struct slice message)
 {
-	/* A child that does not listen is dying or dead: waitpid() will say so. */
 	if (child->pid && net_message_send(child->control_fd, message, NULL, 0))
 		return;
 }
 
-static void stop(struct supervisor *s)
-{
-	const char message = CONTROL_STOP;
-
-	if (s->stopping)
-		return;
-	s->stopping = true;
-	s->stop_deadline_ms = now_ms() + STOP_PATIENCE_MS;
-	notify_manager("STOPPING=1");
-	for (size_t i = 0; i < s->gate_count; i++)
-		if (s->gates[i].pid && gate_send_stop(s->gates[i].control_fd))
-			(void)kill(s->gates[i].pid, SIGTERM);
-	tell(&s->core, slice_make(&message, 1));
-}
-
-/* Takes over what can change while serving: certificates, log level, cost of new hashes. Anything wrong: all stays as it was. */
-static void reload(struct supervisor *s)
-{
-	struct buffer problem = BUFFER_INIT(4096), message = BUFFER_INIT(256);
-	struct server *fresh = calloc(1, sizeof(*fresh));
-	struct arena *arena = NULL;
-	int error = fresh ? arena_new(64 << 20, &arena) : -ENOMEM;
-
-	if (!error) {
-		fresh->arena = arena;
-		error = s->server->config_path ? config_load(s->server->config_path, arena, &fresh->config, &problem)
-					       : -ENOTSUP;
-	}
-	if (!error)
-		error = config_validate(&fresh->config, &problem);
-	if (!error)
-		error = server_load_certificates(fresh, &problem);
-	if (!error)
-		error = server_check_certificates(fresh, &problem);
-	if (error) {
-		log_text(s, LOG_ERROR, "reload-refused", problem.len ? buffer_text(&problem) : strerror(-error));
-		goto out;
-	}
-	buffer_reset(&problem);
-	config_restart_keys(&s->server->config, &fresh->config, &problem);
-	if (problem.len)
-		log_text(s, LOG_WARN, "reload-needs-restart", buffer_text(&problem));
-	log_set_level(s->server->log, fresh->config.log_level);
-	buffer_put_byte(&message, CONTROL_RELOAD);
-	buffer_put_le32(&message, (uint32_t)fresh->config.log_level);
-	buffer_put_le64(&message, fresh->config.argon2_memory_kib);
-	buffer_put_le64(&message, fresh->config.argon2_passes);
-	buffer_put_le64(&message, fresh->config.scram_iterations);
-	tell(&s->core, buffer_slice(&message));
-	for (size_t i = 0; i < s->gate_count; i++)
-		if (s->gates[i].pid && gate_send_certificates(s->gates[i].control_fd, fresh->pems, fresh->pem_count))
-			log_text(s, LOG_ERROR, "reload-not-told", "a gate keeps its old certificates");
-	/* A process that is started later gets the new ones, too. The old arena lives on: its slices are in use. */
-	memcpy(s->server->pems, fresh->pems, sizeof(fresh->pems));
-	s->server->pem_count = fresh->pem_count;
-	s->server->config.log_level = fresh->config.log_level;
-	s->server->config.argon2_memory_kib = fresh->config.argon2_memory_kib;
-	s->server->config.argon2_passes = fresh->config.argon2_passes;
-	s->server->config.scram_iterations = fresh->config.scram_iterations;
-	arena = NULL;
-	log_text(s, LOG_INFO, "reloaded", s->server->config_path);
-out:
-	arena_free(&arena);
-	free(fresh);
-	buffer_free(&message);
-	buffer_free(&problem);
-}
-
 static void announce(struct supervisor *s)
 {
-	pid_t pids[GATES_MAX + 2];
+	pid_t pids[SUPERVISOR_GATES_MAX + 2];
+	bool first = !s->served;
 	size_t count = 0;
 
-	log_text(s, LOG_INFO, "serving", PENFOLD_VERSION);
+	supervisor_log(s, LOG_INFO, "serving", PENFOLD_VERSION);
 	notify_manager("READY=1");
-	if (s->announced || !s->server->ready)
+	s->served = true;
+	if (!first || !s->server->ready)
 		return;
-	s->announced = true;
 	pids[count++] = getpid();
 	pids[count++] = s->core.pid;
 	for (size_t i = 0; i < s->gate_count; i++)
-		pids[count++] = s->gates[i].pid;
+		if (s->gates[i].pid)
+			pids[count++] = s->gates[i].pid;
 	s->server->ready(s->server->context, pids, count);
 }
 
@@ -343,7 +323,7 @@ static void read_core(struct supervisor *s)
 			stop(s);
 			break;
 		case CONTROL_RELOAD:
-			reload(s);
+			supervisor_reload(s);
 			break;
 		default:
 			break;
@@ -360,7 +340,7 @@ static void read_signals(struct supervisor *s)
 		if (info.ssi_signo == SIGCHLD)
 			reap(s);
 		else if (info.ssi_signo == SIGHUP)
-			reload(s);
+			supervisor_reload(s);
 		else
 			stop(s);
 	}
@@ -382,23 +362,26 @@ static int signals_open(struct supervisor *s)
 	return s->signals < 0 ? -errno : 0;
 }
 
+/* Until something is due: the end of patience, or a start. */
 static int next_wait_ms(const struct supervisor *s)
 {
-	int64_t at = s->stopping ? s->stop_deadline_ms : s->restart_at_ms;
+	int64_t at = s->stopping ? s->stop_deadline_ms : INT64_MAX;
 
-	if (at == 0)
-		return -1;
-	return (int)MAX(at - now_ms(), 0);
+	if (!s->stopping && s->core.pid)
+		for (size_t i = 0; i < s->gate_count; i++)
+			at = MIN(at, wait_until(&s->gates[i]));
+	else if (!s->stopping && !children_alive(s))
+		at = s->core.restart_at_ms;
+	return at == INT64_MAX ? -1 : (int)MAX(at - now_ms(), 0);
 }
 
-static bool children_alive(const struct supervisor *s)
+static void out_of_patience(struct supervisor *s)
 {
+	supervisor_log(s, LOG_WARN, "stop-forced", "not everybody ended in time");
 	if (s->core.pid)
-		return true;
-	for (size_t i = 0; i < s->gate_count; i++)
-		if (s->gates[i].pid)
-			return true;
-	return false;
+		(void)kill(s->core.pid, SIGKILL);
+	gates_signal(s, SIGKILL);
+	s->stop_deadline_ms = now_ms() + LAST_WORDS_PATIENCE_MS;
 }
 
 static void turn(struct supervisor *s)
@@ -406,48 +389,43 @@ static void turn(struct supervisor *s)
 	struct pollfd waits[2] = {{s->signals, POLLIN, 0}, {s->core.pid ? s->core.control_fd : -1, POLLIN, 0}};
 
 	if (poll(waits, ARRAY_LEN(waits), next_wait_ms(s)) < 0 && errno != EINTR)
-		log_text(s, LOG_ERROR, "poll", strerror(errno));
+		supervisor_log(s, LOG_ERROR, "poll", strerror(errno));
 	/* Core's last words first: they may be the reason for its end. */
 	if (waits[1].revents & POLLIN)
 		read_core(s);
 	if (waits[0].revents)
 		read_signals(s);
-	if (s->stopping && now_ms() >= s->stop_deadline_ms) {
-		if (s->core.pid)
-			(void)kill(s->core.pid, SIGKILL);
-		gates_signal(s, SIGKILL);
-		s->stop_deadline_ms = now_ms() + 1000;
-	}
-	if (!s->stopping && s->restart_at_ms && now_ms() >= s->restart_at_ms && !children_alive(s)) {
-		s->restart_at_ms = 0;
-		if (all_start(s))
-			restart_later(s, 0);
-	}
+	if (!s->stopping)
+		start_due(s);
+	else if (now_ms() >= s->stop_deadline_ms && children_alive(s))
+		out_of_patience(s);
 }
 
 int supervisor_run(struct server *server)
 {
 	struct supervisor *s = calloc(1, sizeof(*s));
+	int status = 1;
 	int error;
 
 	if (!s)
 		return 1;
 	s->server = server;
+	s->pid = getpid();
 	s->gate_count = server->config.gates ? server->config.gates : (size_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
-	s->gate_count = MIN(s->gate_count, (size_t)GATES_MAX);
+	s->gate_count = MIN(s->gate_count, (size_t)SUPERVISOR_GATES_MAX);
+	server_raise_limits();
 	error = signals_open(s);
-	if (!error)
-		error = all_start(s);
 	if (error) {
-		gates_signal(s, SIGKILL);
-		if (s->core.pid)
-			(void)kill(s->core.pid, SIGKILL);
-		free(s);
-		return 1;
+		supervisor_log(s, LOG_ERROR, "start-failed", strerror(-error));
+	} else {
+		start_due(s);
+		while (!s->stopping || children_alive(s))
+			turn(s);
+		supervisor_log(s, LOG_INFO, "stopped", "");
+		status = s->status;
+		(void)close(s->signals);
 	}
-	while (!s->stopping || children_alive(s))
-		turn(s);
-	log_text(s, LOG_INFO, "stopped", "");
+	arena_free(&s->reload_arena);
 	free(s);
-	return 0;
+	return status;
 }

@@ -87,6 +87,9 @@ static void mistakes_are_named_with_their_line(void **state)
 		{"listen_imap = localhost:0",
 			"penfold.conf:1: listen_imap: must be ADDRESS:PORT, [ADDRESS]:PORT, PORT or /path/of/a/socket: "
 			"'localhost:0'"},
+		{"listen_imap = mail.example.org:143", "penfold.conf:1: listen_imap: an address is in numbers "
+						       "(192.0.2.1, [2001:db8::1]), or * for all "
+						       "of them: 'mail.example.org:143'"},
 		{"listen_imap = /run/imap",
 			"penfold.conf:1: listen_imap: only lmtp can listen on a Unix socket: '/run/imap'"},
 		{"tls_certificate = /a",
