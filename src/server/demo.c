@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "gate/selfsign.h"
@@ -14,10 +15,13 @@
 
 enum { DEMO_BASE_PORT = 2143, DEMO_USERS_MAX = 1000000, DEMO_BATCH = 1000 };
 
+static const struct actor demo_actor = {STORE_BY_ADMIN, {"demo", 4}, {"127.0.0.1", 9}};
+
 struct demo {
 	const char *dir, *password;
 	uint64_t users, base_port;
 	struct server server;
+	struct buffer problem; /* why it cannot start */
 };
 
 /* The order of the fixed ports, base + index; what is not built yet keeps its place. */
@@ -94,9 +98,34 @@ static void store_durable(void *context, uint64_t seq)
 	(void)seq;
 }
 
-static int add_batch(struct store *store, struct slice secret, uint64_t first, uint64_t count)
+/* What all users get, and what the last one who had it already has: usually the same for all. */
+struct demo_secret {
+	struct slice fresh;
+	struct buffer proven;
+};
+
+/* Whatever became of a user's password since the last start: the line of JSON promises this one. */
+static int keep_password(
+	struct demo *demo, struct store *store, const struct directory_account *account, struct demo_secret *secret)
 {
-	const struct actor actor = {STORE_BY_ADMIN, SLICE("demo"), SLICE("127.0.0.1")};
+	const struct directory_change change = {.secret = &secret->fresh};
+	int error = -EACCES;
+
+	if (slice_equal(account->secret, buffer_slice(&secret->proven)))
+		return 0;
+	if (account->secret.len)
+		error = auth_secret_verify(account->secret, slice_of(demo->password), &auth_cost_fast);
+	if (error == -EACCES || error == -EBADMSG)
+		return directory_account_change(store, account->address, &change, &demo_actor);
+	if (!error) {
+		buffer_reset(&secret->proven);
+		buffer_put(&secret->proven, account->secret);
+	}
+	return error;
+}
+
+static int add_batch(struct demo *demo, struct store *store, struct demo_secret *secret, uint64_t first, uint64_t count)
+{
 	struct directory_account *accounts = calloc(count, sizeof(*accounts));
 	struct arena *arena = NULL;
 	int error = accounts ? arena_new(64 << 20, &arena) : -ENOMEM;
@@ -107,14 +136,17 @@ static int add_batch(struct store *store, struct slice secret, uint64_t first, u
 		char name[64];
 
 		(void)snprintf(name, sizeof(name), "user%llu@example.org", (unsigned long long)i);
-		if (directory_account_find(store, slice_of(name), arena, &there) == 0)
+		error = directory_account_find(store, slice_of(name), arena, &there);
+		if (!error)
+			error = keep_password(demo, store, &there, secret);
+		if (error != -ENOENT)
 			continue;
-		accounts[used] = (struct directory_account){.secret = secret, .allowed = ALLOW_ALL};
+		accounts[used] = (struct directory_account){.secret = secret->fresh, .allowed = ALLOW_ALL};
 		error = arena_copy(arena, slice_of(name), &accounts[used].address);
 		used++;
 	}
 	if (!error && used)
-		error = directory_accounts_add(store, accounts, used, &actor, &added);
+		error = directory_accounts_add(store, accounts, used, &demo_actor, &added);
 	arena_free(&arena);
 	free(accounts);
 	return error;
@@ -122,16 +154,19 @@ static int add_batch(struct store *store, struct slice secret, uint64_t first, u
 
 static int fill_directory(struct demo *demo, struct store *store)
 {
-	struct buffer secret = BUFFER_INIT(AUTH_SECRET_MAX);
+	struct buffer fresh = BUFFER_INIT(AUTH_SECRET_MAX);
+	struct demo_secret secret = {.proven = BUFFER_INIT(AUTH_SECRET_MAX)};
 	int error = directory_domain_add(store, SLICE("example.org"));
 
 	if (error == -EEXIST)
 		error = 0;
 	if (!error)
-		error = auth_secret_make(slice_of(demo->password), &auth_cost_fast, &secret);
+		error = auth_secret_make(slice_of(demo->password), &auth_cost_fast, &fresh);
+	secret.fresh = buffer_slice(&fresh);
 	for (uint64_t i = 0; i < demo->users && !error; i += DEMO_BATCH)
-		error = add_batch(store, buffer_slice(&secret), i, MIN(DEMO_BATCH, demo->users - i));
-	buffer_free(&secret);
+		error = add_batch(demo, store, &secret, i, MIN(DEMO_BATCH, demo->users - i));
+	buffer_free(&fresh);
+	buffer_free(&secret.proven);
 	return error;
 }
 
@@ -153,13 +188,13 @@ static int make_accounts(struct demo *demo)
 		(void)usleep(100000);
 	}
 	if (error) {
-		(void)fprintf(stderr, "penfold demo: %s/data: %s\n", demo->dir,
+		buffer_printf(&demo->problem, "%s/data: %s", demo->dir,
 			error == -EBUSY ? "is in use by another process" : strerror(-error));
 		return error;
 	}
 	error = fill_directory(demo, store);
 	if (error)
-		(void)fprintf(stderr, "penfold demo: accounts: %s\n", strerror(-error));
+		buffer_printf(&demo->problem, "accounts: %s", strerror(-error));
 	store_close(&store);
 	return error;
 }
@@ -180,7 +215,7 @@ static int make_certificate(struct demo *demo)
 	buffer_free(&chain);
 	buffer_free(&key);
 	if (error)
-		(void)fprintf(stderr, "penfold demo: certificate: %s\n", strerror(-error));
+		buffer_printf(&demo->problem, "certificate: %s", strerror(-error));
 	return error;
 }
 
@@ -220,7 +255,29 @@ static int configure(struct demo *demo)
 	error = path_below(demo, "data", &config->data_dir);
 	if (!error)
 		error = path_below(demo, "control", &config->control_socket);
+	/* The address of a socket has room for 107 bytes; a test's folder may lie deeper. */
+	if (!error && config->control_socket.len >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
+		config->control_socket = SLICE("control");
+		error = chdir(demo->dir) < 0 ? -errno : 0;
+	}
 	return error;
+}
+
+/* For the command line, which then works on the demo, too: penfold account list -c DIR/penfold.conf */
+static int write_config(struct demo *demo)
+{
+	struct slice path;
+	int error = path_below(demo, "penfold.conf", &path);
+	const char *name = error ? NULL : arena_text(demo->server.arena, path);
+	FILE *file = name ? fopen(name, "we") : NULL;
+
+	if (!file)
+		return error ? error : -errno;
+	(void)fprintf(file,
+		"# Written by `penfold demo` at each start, for: penfold account list -c %s\n"
+		"data_dir = %s/data\ncontrol_socket = %s/control\n",
+		name, demo->dir, demo->dir);
+	return fclose(file) ? -errno : 0;
 }
 
 /* ---- Ready ---- */
@@ -269,43 +326,60 @@ static int open_log(struct demo *demo)
 	return log_new(fd, LOG_INFO, &demo->server.log);
 }
 
-static int start(struct demo *demo)
+static int find_directory(struct demo *demo, char **ret_absolute)
 {
-	struct buffer problem = BUFFER_INIT(4096);
-	char *absolute;
-	int error;
+	char *absolute = NULL;
 
-	if (mkdir(demo->dir, 0700) < 0 && errno != EEXIST) {
-		(void)fprintf(stderr, "penfold demo: %s: %s\n", demo->dir, strerror(errno));
-		return 1;
+	if (mkdir(demo->dir, 0700) == 0 || errno == EEXIST)
+		absolute = realpath(demo->dir, NULL);
+	if (!absolute) {
+		buffer_printf(&demo->problem, "%s: %s", demo->dir, strerror(errno));
+		return -EINVAL;
 	}
-	absolute = realpath(demo->dir, NULL);
-	if (!absolute)
-		return 1;
 	demo->dir = absolute;
-	error = arena_new(SERVER_ARENA_MAX, &demo->server.arena);
+	*ret_absolute = absolute;
+	return 0;
+}
+
+static int prepare(struct demo *demo)
+{
+	int error = arena_new(SERVER_ARENA_MAX, &demo->server.arena);
+
 	if (!error)
 		error = configure(demo);
 	if (!error)
 		error = open_log(demo);
 	if (!error)
+		error = write_config(demo);
+	if (!error)
 		error = make_certificate(demo);
 	if (!error)
 		error = make_accounts(demo);
 	if (!error)
-		error = server_bind(&demo->server, &problem);
+		error = server_bind(&demo->server, &demo->problem);
+	return error;
+}
+
+static int start(struct demo *demo)
+{
+	char *absolute = NULL;
+	int status = 1;
+	int error = find_directory(demo, &absolute);
+
+	if (!error)
+		error = prepare(demo);
 	if (error) {
-		(void)fprintf(stderr, "penfold demo: %s\n", problem.len ? buffer_text(&problem) : strerror(-error));
+		(void)fprintf(stderr, "penfold demo: %s\n",
+			demo->problem.len ? buffer_text(&demo->problem) : strerror(-error));
 	} else {
 		demo->server.ready = print_ready;
 		demo->server.context = demo;
-		error = supervisor_run(&demo->server);
+		status = supervisor_run(&demo->server);
 	}
-	buffer_free(&problem);
 	log_free(&demo->server.log);
 	arena_free(&demo->server.arena);
 	free(absolute);
-	return error ? 1 : 0;
+	return status;
 }
 
 int demo_main(int argc, char **argv)
@@ -319,9 +393,11 @@ int demo_main(int argc, char **argv)
 	demo->users = 1;
 	demo->base_port = DEMO_BASE_PORT;
 	demo->server.control_listener = -1;
+	demo->problem = BUFFER_INIT(4096);
 	status = parse_arguments(demo, argc, argv);
 	if (!status)
 		status = start(demo);
+	buffer_free(&demo->problem);
 	free(demo);
 	return status;
 }
