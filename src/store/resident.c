@@ -175,7 +175,9 @@ void resident_mailbox_take_out(struct account *account, struct resident_mailbox 
 {
 	size_t at = mailbox_place(account, mailbox->row.pub.name);
 
-	CHECK(at < account->mailbox_count && account->mailboxes[at] == mailbox);
+	while (at < account->mailbox_count && account->mailboxes[at] != mailbox)
+		at++;
+	CHECK(at < account->mailbox_count);
 	account->mailbox_count--;
 	memmove(account->mailboxes + at, account->mailboxes + at + 1,
 		(account->mailbox_count - at) * sizeof(struct resident_mailbox *));

@@ -198,8 +198,8 @@ static int res_entries_remove(struct rows *base, struct mailbox_row *row, struct
 	size_t to = SIZE_MAX, from = 0;
 	int error = 0;
 
-	if (!rows->only && row->pub.deleted)
-		return 0; /* its views go on reading them */
+	if (!mailbox->count || (!rows->only && row->pub.deleted))
+		return 0; /* a deleted one's views go on reading them */
 	while (!error && range_next(&r, &last, &range)) {
 		size_t at = entries_from(mailbox, range.first);
 		size_t kept = to == SIZE_MAX ? 0 : at - from;
