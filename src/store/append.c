@@ -11,7 +11,8 @@ struct adding {
 	struct buffer frames, hashes; /* of the item at hand */
 	uint64_t fresh_count, bytes, threads_new;
 	uint32_t bodies_len; /* so far */
-	bool frames_apart;   /* together too large for one record: each last frame gets one of its own */
+	struct frames_hold hold;
+	bool frames_apart; /* together too large for one record: each last frame gets one of its own */
 };
 
 static int adding_check(struct adding *a)
@@ -53,7 +54,10 @@ static int put_frames(struct adding *a, const struct ingest *ingest)
 	if (!ingest->stored.len)
 		return 0;
 	if (a->frames_apart) {
-		int error = frame_write(ingest->store, buffer_slice(&ingest->stored), &ref);
+		int error;
+
+		frames_hold(ingest->store, &a->hold);
+		error = frame_write(ingest->store, buffer_slice(&ingest->stored), &ref);
 
 		if (error)
 			return error;
@@ -143,6 +147,7 @@ int mailbox_append(struct mailbox *mailbox, const struct append_item *items, siz
 		error = buffer_error(a.list);
 	if (!error)
 		error = adding_commit(&a);
+	frames_release(mailbox->account->shard->store, &a.hold);
 	buffer_free(&a.fresh);
 	buffer_free(&a.frames);
 	buffer_free(&a.hashes);

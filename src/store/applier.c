@@ -180,7 +180,7 @@ static int batch_apply(
 static int batch_apply_retrying(
 	struct store *store, struct index_rows *rows, struct record **batch, struct applying *work, size_t count)
 {
-	bool told = false;
+	bool told = false, over;
 	int error;
 
 	while ((error = batch_apply(store, rows, batch, work, count)) == -ENOSPC || error == -ENOMEM ||
@@ -190,7 +190,10 @@ static int batch_apply_retrying(
 		if (!told)
 			store_notice(store, "index-full", "the index cannot grow; changes are kept in memory");
 		told = true;
-		if (store->applier.stopping || atomic_load(&store->failed))
+		pthread_mutex_lock(&store->applier.lock);
+		over = store->applier.stopping || store->applier.failed;
+		pthread_mutex_unlock(&store->applier.lock);
+		if (over)
 			return error;
 		nanosleep(&pause, NULL);
 	}
@@ -216,6 +219,25 @@ static void batch_release(struct store *store, struct record **batch, size_t cou
 	pthread_mutex_unlock(&store->applier.lock);
 }
 
+/* It is in the journal. A store that closes on a full disk leaves it to the next start. */
+static void batch_give_up(struct store *store, struct record **batch, size_t count, int error)
+{
+	bool passes = error == -ENOSPC || error == -EDQUOT || error == -ENOMEM;
+
+	for (size_t i = 0; i < count; i++) {
+		struct pending *pending = CONTAINER_OF(batch[i], struct pending, record);
+
+		if (pending->owner == PENDING_OF_APPLIER)
+			pending_unhold(pending);
+	}
+	if (!passes || !store->applier.stopping)
+		store_fail(store, error, "applying to the index");
+	pthread_mutex_lock(&store->applier.lock);
+	store->applier.failed = true;
+	pthread_cond_broadcast(&store->applier.done);
+	pthread_mutex_unlock(&store->applier.lock);
+}
+
 static void applier_loop(struct store *store, struct index_rows *rows, struct record **batch, struct applying *work)
 {
 	struct applier *a = &store->applier;
@@ -229,10 +251,10 @@ static void applier_loop(struct store *store, struct index_rows *rows, struct re
 		a->since_us = clock_monotonic_us(clock_system());
 		pthread_mutex_unlock(&a->lock);
 		error = batch_apply_retrying(store, rows, batch, work, count);
-		if (error)
-			store_fail(store, error, "applying to the index");
-		else
+		if (!error)
 			batch_release(store, batch, count);
+		else
+			batch_give_up(store, batch, count, error);
 		pthread_mutex_lock(&a->lock);
 	}
 	pthread_mutex_unlock(&a->lock);

@@ -18,7 +18,7 @@ struct candidate {
 
 struct compaction {
 	struct store *store;
-	bool once;
+	bool once, dead_only;
 	MDB_txn *txn;
 	struct candidate *found;
 	size_t found_count, found_room;
@@ -49,7 +49,9 @@ static bool is_promising(struct compaction *c, const struct segment_info *info, 
 {
 	uint64_t before;
 
-	if (live > info->bytes / 4 * (c->once ? 3 : 2))
+	if (live > (c->dead_only ? 0 : info->bytes / 4 * (c->once ? 3 : 2)))
+		return false;
+	if (frames_are_held(c->store, info->last_seq))
 		return false;
 	/* Found not worth it before: not again until much more of it has died. */
 	return !number_map_get(&c->store->upkeep.looked_at, info->id, &before) || live + info->bytes / 8 < before;
@@ -325,24 +327,24 @@ static int snapshots_move(struct compaction *c)
 	return error;
 }
 
+/*
+ * Everything appended by now that may name a frame in one of them must be in the index before it says that they are dead; nothing
+ * appended later can: nobody held frames there (see is_promising()), and they take no new ones.
+ */
 static int segments_drop(struct compaction *c)
 {
 	struct durability *log = c->store->log;
-	int error = 0;
+	int error = store_wait_applied(c->store, log->ops->last_seq(log));
 
-	if (c->seq)
-		error = store_wait_applied(c->store, c->seq);
 	if (!error)
 		error = index_begin(c->store->index, false, &c->txn);
 	if (error)
 		return error;
 	for (size_t i = 0; !error && i < c->taken_count; i++) {
 		uint64_t id = c->taken[i]->info.id;
-		uint64_t live = number_or_zero(c, TABLE_SEGMENTS, key_of(id));
 
-		if (live) {
-			store_notice(c->store, "segment-kept", "%llu: %llu bytes of it are still in use",
-				(unsigned long long)id, (unsigned long long)live);
+		if (number_or_zero(c, TABLE_SEGMENTS, key_of(id))) {
+			/* Something that was on its way when it was looked at. */
 			error = number_map_put(&c->store->upkeep.looked_at, id, c->taken[i]->live);
 		} else {
 			error = log->ops->segment_drop(log, id);
@@ -356,6 +358,13 @@ static int segments_drop(struct compaction *c)
 
 /* ---- A round ---- */
 
+static void txn_end(struct compaction *c)
+{
+	if (c->txn)
+		mdb_txn_abort(c->txn);
+	c->txn = NULL;
+}
+
 static int candidates_find(struct compaction *c)
 {
 	struct durability *log = c->store->log;
@@ -365,25 +374,27 @@ static int candidates_find(struct compaction *c)
 		error = index_applied(c->store->index, c->txn, &c->applied);
 	if (!error)
 		error = log->ops->segments(log, candidate_note, c);
+	txn_end(c);
 	if (error || !c->found_count)
 		return error;
 	qsort(c->found, c->found_count, sizeof(*c->found), by_live_share);
 	for (size_t i = 0; !error && i < c->found_count && c->taken_count < ROUND_SEGMENTS; i++) {
-		error = segment_look(c, &c->found[i]);
+		/* A transaction for each: an old one would keep the index from using its free pages again. */
+		error = index_begin(c->store->index, false, &c->txn);
+		if (!error)
+			error = segment_look(c, &c->found[i]);
+		txn_end(c);
 		if (!error)
 			error = throttle(c, c->found[i].info.bytes);
 	}
 	return error;
 }
 
-static int compact_round(struct store *store, bool once, size_t *ret_taken)
+static int compact_round(struct store *store, bool once, bool dead_only, size_t *ret_taken)
 {
-	struct compaction c = {.store = store, .once = once};
+	struct compaction c = {.store = store, .once = once, .dead_only = dead_only};
 	int error = candidates_find(&c);
 
-	if (c.txn)
-		mdb_txn_abort(c.txn);
-	c.txn = NULL;
 	if (!error)
 		error = emails_move(&c);
 	if (!error)
@@ -405,12 +416,20 @@ static int compact_round(struct store *store, bool once, size_t *ret_taken)
 
 int compact_run(struct store *store, bool once)
 {
+	bool dead_only = false;
 	size_t taken = 1;
 	int error = 0;
 
 	if (once)
 		number_map_free(&store->upkeep.looked_at);
-	while (!error && taken)
-		error = compact_round(store, once, &taken);
+	while (!error && taken) {
+		error = compact_round(store, once, dead_only, &taken);
+		/* No room to copy anything: what is wholly dead can go first. */
+		if (error == -ENOSPC && !dead_only) {
+			dead_only = true;
+			error = 0;
+			taken = 1;
+		}
+	}
 	return error;
 }

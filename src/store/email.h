@@ -42,7 +42,7 @@ struct email {
 	uint64_t id, thread;
 	uint64_t bytes;
 	struct slice
-		packed; /* for mail_unpack(); valid until the next call that changes something or the end of this turn of the loop */
+		packed; /* for mail_unpack(); valid until the next call that changes something, account_open(), or the end of this turn of the loop */
 };
 /* -ENOENT when it is not there (any more). Emails of expunged entries are found until their retention ends. */
 MUST_CHECK int email_find(struct account *account, uint64_t id, struct email *ret_email);

@@ -79,10 +79,21 @@ struct upkeep {
 	struct number_map looked_at; /* segment -> live bytes when it was found not to be worth compacting */
 };
 
+/*
+ * Frames written ahead of the record that will name them: until that record is in the index, their segments look dead. While it is
+ * held, no segment with a record after `after_seq` is dropped.
+ */
+struct frames_hold {
+	uint64_t after_seq;
+	bool held;
+	struct frames_hold *previous, *next;
+};
+
 struct ingest_pool {
 	pthread_mutex_t lock;
 	struct ingest *idle;
 	unsigned count;
+	struct frames_hold *holds;
 };
 
 struct store {
@@ -341,9 +352,14 @@ struct ingest {
 	uint32_t frame_count, hash_count, last_raw_bytes;
 	uint64_t bytes;
 	struct mail_canon canon;
+	struct frames_hold hold;
 	bool finished;
 	int error;
 };
 void ingests_free(struct store *store);
+/* Before the first frame; idempotent. To be released after the record that names the frames was appended, or when there will be none. */
+void frames_hold(struct store *store, struct frames_hold *hold);
+void frames_release(struct store *store, struct frames_hold *hold);
+bool frames_are_held(struct store *store, uint64_t last_seq); /* in a segment that ends there */
 
 #endif

@@ -82,6 +82,7 @@ void ingest_free(struct ingest **ingest)
 	if (!i)
 		return;
 	*ingest = NULL;
+	frames_release(i->store, &i->hold);
 	mail_parser_free(&i->parser);
 	buffer_recycle(&i->raw);
 	buffer_recycle(&i->stored);
@@ -114,12 +115,57 @@ void ingests_free(struct store *store)
 		ingest_destroy(ingest);
 }
 
+void frames_hold(struct store *store, struct frames_hold *hold)
+{
+	struct ingest_pool *pool = &store->ingests;
+
+	if (hold->held)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	hold->after_seq = store->log->ops->last_seq(store->log);
+	hold->held = true;
+	hold->previous = NULL;
+	hold->next = pool->holds;
+	if (pool->holds)
+		pool->holds->previous = hold;
+	pool->holds = hold;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void frames_release(struct store *store, struct frames_hold *hold)
+{
+	struct ingest_pool *pool = &store->ingests;
+
+	if (!hold->held)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	*(hold->previous ? &hold->previous->next : &pool->holds) = hold->next;
+	if (hold->next)
+		hold->next->previous = hold->previous;
+	hold->held = false;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+bool frames_are_held(struct store *store, uint64_t last_seq)
+{
+	struct ingest_pool *pool = &store->ingests;
+	const struct frames_hold *hold;
+
+	pthread_mutex_lock(&pool->lock);
+	hold = pool->holds;
+	while (hold && hold->after_seq >= last_seq)
+		hold = hold->next;
+	pthread_mutex_unlock(&pool->lock);
+	return hold != NULL;
+}
+
 /* The raw buffer's first frame, which is not the last one, goes to the journal. */
 static int frame_spill(struct ingest *ingest)
 {
 	struct frame_ref ref = {.raw_bytes = FRAME_RAW_BYTES};
 	int error;
 
+	frames_hold(ingest->store, &ingest->hold);
 	buffer_reset(&ingest->stored);
 	error = frame_pack(
 		ingest->store, slice_first(buffer_slice(&ingest->raw), FRAME_RAW_BYTES), false, &ingest->stored);

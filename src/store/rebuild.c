@@ -3,6 +3,7 @@
  * loaded. Then it is read again: what came after an account's snapshot is folded, and of what came before it the emails are taken, which
  * snapshots do not have. In the end emails that nothing shows any more go.
  */
+#include "store/address.h"
 #include "store/engine.h"
 #include "store/ids.h"
 #include "store/index_rows.h"
@@ -297,6 +298,37 @@ static int unreferenced_drop(struct rebuild *b)
 	return error == -ENOENT ? 0 : error;
 }
 
+/*
+ * An address may have had one account after another, whose records were not folded in the order they were written in (a snapshot comes before
+ * everything): who has it is the one that has an identity.
+ */
+static int addresses_remake(struct rebuild *b)
+{
+	struct index_walk walk = {NULL};
+	struct index_key first = key_of(0);
+	struct buffer key = BUFFER_INIT(4096);
+	int error = index_error(mdb_drop(b->txn, b->store->index->tables[TABLE_ADDRESSES], 0));
+
+	if (!error)
+		error = index_walk_from(b->store->index, b->txn, TABLE_IDENTITIES, key_slice(&first), &walk);
+	while (!error) {
+		struct reader r = READER_INIT(walk.value);
+		struct op op;
+
+		buffer_reset(&key);
+		if (!op_next(&r, &op) || op.kind != OP_ACCOUNT_SET || address_key(op.account.address, &key))
+			error = -EBADMSG;
+		else
+			error = index_put_number(
+				b->store->index, b->txn, TABLE_ADDRESSES, buffer_slice(&key), key_number(walk.key, 0));
+		if (!error)
+			error = index_walk_next(&walk);
+	}
+	index_walk_end(&walk);
+	buffer_free(&key);
+	return error == -ENOENT ? 0 : error;
+}
+
 static int rebuild_run(struct rebuild *b, bool salvage)
 {
 	int error = b->store->log->ops->replay(b->store->log, 0, salvage, find_record, b);
@@ -317,6 +349,8 @@ static int rebuild_run(struct rebuild *b, bool salvage)
 		error = rebuild_begin(b);
 	if (!error)
 		error = unreferenced_drop(b);
+	if (!error)
+		error = addresses_remake(b);
 	if (!error)
 		error = index_put_number(b->store->index, b->txn, TABLE_META, INDEX_APPLIED, b->last_seq);
 	if (!error)

@@ -164,6 +164,7 @@ static void a_deleted_account_is_gone_and_its_number_too(void **state)
 	assert_int_equal(account_open(w.shard, old, &again), -ENOENT);
 	w.shard = store_shard(w.store, store_shard_of(w.store, id));
 	assert_int_equal(account_open(w.shard, id, &w.account), 0);
+	assert_resolves(&w, "ann@example.org", 0, "ann@example.org+");
 	world_free(&w);
 }
 

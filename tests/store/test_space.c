@@ -225,6 +225,42 @@ static void an_old_snapshot_of_the_index_finds_what_moved(void **state)
 	world_free(&w);
 }
 
+/* The pieces of a message that is still coming in are nobody's yet, and must not be taken for dead. */
+static void a_message_on_its_way_keeps_its_pieces(void **state)
+{
+	struct append_item item = {.internaldate = INT64_MIN};
+	char *text = noise(1, 1500000), *body;
+	size_t half = strlen(text) / 2, len;
+	struct world w;
+	uint32_t uid;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	assert_int_equal(ingest_new(w.store, &item.ingest), 0);
+	assert_int_equal(ingest_write(item.ingest, slice_make(text, half)), 0);
+	for (unsigned i = 1; i <= MESSAGES; i++)
+		deliver_noise(mailbox_inbox(w.account), i, BODY_BYTES);
+	expunge(mailbox_inbox(w.account), 1, MESSAGES);
+	retention_passes(&w);
+	assert_int_equal(ingest_write(item.ingest, slice_of(text + half)), 0);
+	assert_int_equal(ingest_finish(item.ingest), 0);
+	retention_passes(&w);
+	assert_int_equal(mailbox_append(mailbox_inbox(w.account), &item, 1, &actor_lmtp, &uid), 0);
+	ingest_free(&item.ingest);
+	retention_passes(&w);
+	body = body_of(w.account, entry_of(mailbox_inbox(w.account), uid).email, &len);
+	assert_int_equal(len, strlen(text));
+	assert_memory_equal(body, text, len);
+	free(body);
+	free(text);
+	world_close(&w);
+	check_dir(&w);
+	world_open(&w);
+	world_free(&w);
+}
+
 static void a_deleted_account_gives_its_space_back(void **state)
 {
 	struct account *none;
@@ -292,6 +328,7 @@ int main(void)
 		cmocka_unit_test(large_messages_move_frame_by_frame),
 		cmocka_unit_test(a_reader_outlives_its_segment),
 		cmocka_unit_test(an_old_snapshot_of_the_index_finds_what_moved),
+		cmocka_unit_test(a_message_on_its_way_keeps_its_pieces),
 		cmocka_unit_test(a_deleted_account_gives_its_space_back),
 		cmocka_unit_test(vanished_survives_forgotten_history),
 	};
