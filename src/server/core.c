@@ -10,7 +10,7 @@
 #include "mail/mail.h"
 #include "server/core.h"
 
-enum { LOCK_PATIENCE_TRIES = 100, LOCK_PATIENCE_US = 100000, SESSION_BITS = 20 };
+enum { LOCK_PATIENCE_TRIES = 100, LOCK_PATIENCE_US = 100000, SESSION_BITS = 10 };
 
 /* ---- What the store says ---- */
 
@@ -320,7 +320,7 @@ int core_run(struct server *server, int control_fd)
 	core->server = server;
 	core->control_fd = control_fd;
 	/* Numbers of sessions do not come again after a restart: the log is searched for them. */
-	core->last_session = (uint64_t)(clock_wall_ms(clock_system()) / 1000) << SESSION_BITS;
+	core->last_session = (uint64_t)clock_wall_ms(clock_system()) << SESSION_BITS;
 	server_name_process("penfold-core");
 	forget_keys(server);
 	for (size_t i = 0; i < server->listening_count; i++)

@@ -54,7 +54,7 @@ static int key_make(const char *dir, const char *path, const char *fresh_path, c
 int core_salt_key(struct slice data_dir, char *ret_key)
 {
 	struct buffer dir = BUFFER_INIT(4096), path = BUFFER_INIT(4096), fresh_path = BUFFER_INIT(4096),
-		      bytes = BUFFER_INIT(2 * CORE_SALT_KEY_BYTES);
+		      bytes = BUFFER_INIT(8192);
 	char key[CORE_SALT_KEY_BYTES];
 	int error;
 
