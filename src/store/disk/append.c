@@ -171,7 +171,7 @@ static void fill(struct disk *disk, struct slot *slot, const struct slice *parts
 		to += parts[i].len;
 	}
 	memset(to, 0, (size_t)record_room(bytes) - RECORD_HEADER_BYTES - bytes);
-	atomic_fetch_sub_explicit(&slot->batch->copying, 1, memory_order_release);
+	batch_copied(slot->batch);
 	if (slot->wake_writer)
 		pthread_cond_signal(&disk->work);
 }

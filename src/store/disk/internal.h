@@ -68,7 +68,7 @@ struct batch {
 	unsigned chunk_count;
 	struct record *first, *last;
 	uint64_t last_seq;
-	_Atomic unsigned copying; /* appends that still copy their payload into it */
+	_Atomic uint32_t copying; /* appends that still copy their payload into it */
 };
 
 struct disk {
@@ -141,6 +141,7 @@ MUST_CHECK int disk_read(
 /* ---- writer.c ---- */
 void *disk_writer_run(void *disk);
 MUST_CHECK int disk_wait(struct durability *d, uint64_t seq);
+void batch_copied(struct batch *batch); /* one append less that copies */
 void disk_wake_all(struct disk *disk);
 
 /* ---- keeper.c ---- */

@@ -1,10 +1,12 @@
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "store/disk/internal.h"
+
+#define COPY_AWAITED 0x80000000u
+enum { COPY_LOOKS = 500 };
 
 /* ---- Waking those who wait for a batch, and nobody else ---- */
 
@@ -53,6 +55,28 @@ int disk_wait(struct durability *d, uint64_t seq)
 }
 
 /* ---- Writing ---- */
+
+/* Those who still copy their payload have the processor, or soon will: a look or two is enough, and then it is better to sleep. */
+static void wait_copied(struct batch *batch)
+{
+	uint32_t copying;
+
+	for (unsigned i = 0; i < COPY_LOOKS; i++)
+		if (!atomic_load_explicit(&batch->copying, memory_order_acquire))
+			return;
+	copying = atomic_fetch_or(&batch->copying, COPY_AWAITED) | COPY_AWAITED;
+	while (copying != COPY_AWAITED) {
+		futex_wait(&batch->copying, copying);
+		copying = atomic_load(&batch->copying);
+	}
+	atomic_store(&batch->copying, 0);
+}
+
+void batch_copied(struct batch *batch)
+{
+	if (atomic_fetch_sub(&batch->copying, 1) == (COPY_AWAITED | 1))
+		(void)syscall(SYS_futex, &batch->copying, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
 
 /* What is durable by now is better known than when the records were appended: each run of bytes says so in its first one. */
 static void claim(struct disk *disk, struct batch *batch)
@@ -142,8 +166,7 @@ static int write_batch(struct disk *disk, struct batch *batch)
 	int error;
 
 	pthread_mutex_unlock(&disk->lock);
-	while (atomic_load_explicit(&batch->copying, memory_order_acquire))
-		(void)sched_yield();
+	wait_copied(batch);
 	claim(disk, batch);
 	error = write_chunks(disk, batch);
 	pthread_mutex_lock(&disk->lock);

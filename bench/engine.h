@@ -1,0 +1,48 @@
+/*
+ * bench/engine: how many messages per second are taken in durably, and what that is compared with.
+ *
+ *   bare log     each writer hands its bytes to the simplest possible log: one write and one sync for everybody who waits
+ *   journal      the same bytes, as records of store/disk
+ *   whole store  the same messages, delivered to 1,000 accounts: parsed, compressed, indexed in the background
+ */
+#ifndef PENFOLD_BENCH_ENGINE_H
+#define PENFOLD_BENCH_ENGINE_H
+
+#include "base/buffer.h"
+
+enum { BENCH_WRITERS_MAX = 256, BENCH_POOL = 512 };
+
+/* ---- engine_messages.c: made from a seed, mean 23.6 KB, zstd level 1 makes them about 2.4 times smaller ---- */
+struct messages {
+	struct buffer pool[BENCH_POOL];
+	uint64_t bytes;
+};
+void messages_make(struct messages *messages, uint64_t seed);
+void messages_free(struct messages *messages);
+
+/* ---- What is measured ---- */
+struct bench {
+	const char *dir;
+	const struct messages *messages;
+	bool compress; /* bare log and journal: by the writer's thread, zstd level 1 */
+	unsigned writers;
+	unsigned count; /* messages in this round, all writers together */
+};
+struct result {
+	double seconds;
+	uint64_t syncs, bytes;
+};
+struct result bench_bare(const struct bench *bench);
+struct result bench_journal(const struct bench *bench);
+struct result bench_store(const struct bench *bench);
+
+/*
+ * What bare log and journal have in common: `writers` threads that together make `count` messages ready and hand each to `commit`, which
+ * returns when it is durable. Gives the seconds from the start of the first to the end of the last.
+ */
+double bench_run(
+	const struct bench *bench, void (*commit)(void *context, unsigned writer, struct slice bytes), void *context);
+void bench_remove(const char *dir); /* and what is in it */
+double bench_now(void);
+
+#endif
