@@ -506,6 +506,46 @@ static void a_stop_waits_for_relayed_connections(void **state)
 	world_end(&world);
 }
 
+/* Core ends first: what it said last is still passed on. */
+static void a_stop_outlives_core(void **state)
+{
+	struct world world;
+	struct client relayed, waiting;
+
+	(void)state;
+	open_world(&world);
+	relayed = open_tls(&world, WORLD_IMAPS, NULL, 0);
+	log_in(&relayed);
+	waiting = client_open(&world, WORLD_IMAP);
+	client_expect(&waiting, greeting);
+	assert_int_equal(gate_control_stop(world.control), 0);
+	client_expect(&waiting, "* BYE The server is stopping");
+	client_say(&relayed, "SEND 1000000\r\n");
+	world_break_core(&world);
+	for (unsigned i = 0; i < 100; i++) {
+		char piece[10000];
+
+		assert_int_equal(client_read(&relayed, piece, sizeof(piece)), sizeof(piece));
+	}
+	client_close(&relayed);
+	assert_int_equal(world_wait(&world), 0);
+	client_close(&waiting);
+	world_end(&world);
+}
+
+static void a_log_level_is_taken_when_there_is_such(void **state)
+{
+	struct world world;
+
+	(void)state;
+	open_world(&world);
+	assert_int_equal(gate_control_log_level(world.control, LOG_DEBUG), 0);
+	assert_int_equal(gate_control_log_level(world.control, LOG_ERROR), 0);
+	assert_int_equal(gate_control_log_level(world.control, (enum log_level)(LOG_ERROR + 1)), 0);
+	assert_int_equal(world_wait(&world), 1);
+	world_end(&world);
+}
+
 static void a_gate_ends_without_core(void **state)
 {
 	struct world world;
@@ -610,6 +650,8 @@ int main(void)
 		cmocka_unit_test(whoever_does_not_log_in_is_let_go),
 		cmocka_unit_test(there_is_a_most_of_connections),
 		cmocka_unit_test(a_stop_waits_for_relayed_connections),
+		cmocka_unit_test(a_stop_outlives_core),
+		cmocka_unit_test(a_log_level_is_taken_when_there_is_such),
 		cmocka_unit_test(a_gate_ends_without_core),
 		cmocka_unit_test(a_gate_ends_without_its_supervisor),
 		cmocka_unit_test(a_gate_is_shut_in),
