@@ -67,6 +67,16 @@ static bool set_path(struct parsing *p, struct slice value, const struct key *ke
 	return set_text(p, value, key);
 }
 
+/* It goes into greetings and header fields as it is (RFC 1123 §2.1). */
+static bool set_hostname(struct parsing *p, struct slice value, const struct key *key)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if (!byte_is_digit(value.at[i]) && !byte_is_alpha(value.at[i]) && value.at[i] != '-' &&
+			value.at[i] != '.')
+			return complain(p, "a host name has letters, digits, '-' and '.'");
+	return set_text(p, value, key);
+}
+
 static bool set_switch(struct parsing *p, struct slice value, const struct key *key)
 {
 	bool yes = slice_equal_nocase(value, SLICE("yes"));
@@ -217,7 +227,7 @@ static bool set_certificate(struct parsing *p, struct slice value, const struct 
 static const struct key keys[] = {
 	{"data_dir", set_path, AT(data_dir), 0, 0, false},
 	{"control_socket", set_path, AT(control_socket), 0, 0, false},
-	{"hostname", set_text, AT(hostname), 0, 0, false},
+	{"hostname", set_hostname, AT(hostname), 0, 0, false},
 	{"user", set_text, AT(user), 0, 0, false},
 	{"listen_imap", set_listen, 0, LISTEN_IMAP, 0, false},
 	{"listen_imaps", set_listen, 0, LISTEN_IMAPS, 0, false},
@@ -362,7 +372,7 @@ static bool key_differs(const struct key *key, const struct config *a, const str
 {
 	const char *left = (const char *)a + key->at, *right = (const char *)b + key->at;
 
-	if (key->set == set_text || key->set == set_path)
+	if (key->set == set_text || key->set == set_hostname || key->set == set_path)
 		return !slice_equal(
 			*(const struct slice *)(const void *)left, *(const struct slice *)(const void *)right);
 	if (key->set == set_switch)

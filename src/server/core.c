@@ -213,17 +213,12 @@ static int make_loops(struct core *core)
 	return error;
 }
 
-/* Everything the walls would keep out afterwards: converters, the data directory itself. Then the walls, before the first thread. */
-static int enclose(struct core *core)
+/* Everything the walls would keep out afterwards has been done: then the walls, before the first thread. */
+static int enclose(struct core *core, const char *data)
 {
 	const struct server *server = core->server;
-	const char *data = arena_text(server->arena, server->config.data_dir);
 	int error;
 
-	if (!data)
-		return -ENOMEM;
-	if (mkdir(data, 0700) < 0 && errno != EEXIST)
-		return -errno;
 	(void)mail_charsets_preload();
 	error = gate_sandbox_core(data);
 	if (error == -EOPNOTSUPP && !server->config.require_sandbox) {
@@ -234,12 +229,29 @@ static int enclose(struct core *core)
 	return error;
 }
 
+static int make_data_directory(struct core *core, const char **ret_path)
+{
+	const char *path = arena_text(core->server->arena, core->server->config.data_dir);
+
+	if (!path)
+		return -ENOMEM;
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	*ret_path = path;
+	return 0;
+}
+
 static int core_start(struct core *core, const char **ret_step)
 {
+	const char *data;
 	int error;
 
+	*ret_step = "data directory";
+	error = make_data_directory(core, &data);
+	if (error)
+		return error;
 	*ret_step = "sandbox";
-	error = enclose(core);
+	error = enclose(core, data);
 	if (error)
 		return error;
 	*ret_step = "loops";
@@ -298,8 +310,10 @@ static void forget_keys(struct server *server)
 	server->pem_count = 0;
 }
 
-static const char *explain(int error)
+static const char *explain(const char *step, int error)
 {
+	if (!slice_equal(slice_of(step), SLICE("data directory")))
+		return strerror(-error);
 	if (error == -EBUSY)
 		return "in use by another process";
 	if (error == -EBADMSG)
@@ -329,7 +343,7 @@ int core_run(struct server *server, int control_fd)
 	error = core_start(core, &step);
 	if (error) {
 		LOG(server->log, LOG_ERROR, "core-start-failed", {"step", slice_of(step)},
-			{"error", slice_of(explain(error))}, {"data_dir", server->config.data_dir});
+			{"error", slice_of(explain(step, error))}, {"data_dir", server->config.data_dir});
 		return 1;
 	}
 	core_tell_supervisor(core, CONTROL_READY);

@@ -181,6 +181,22 @@ static void log_step(const struct login *login)
 	}
 }
 
+static void pass_on(struct login *login)
+{
+	int error;
+
+	login->state = LOGIN_THROUGH;
+	error = gate_peer_ok(login->gate->peer, login->id, buffer_slice(&login->out));
+	if (!error)
+		return;
+	if (error != -ENOENT) {
+		const struct login_story story = {.account = user_of(login), .why = strerror(-error)};
+
+		log_login(login, LOG_ERROR, "login-unavailable", &story);
+	}
+	login_free(login);
+}
+
 static void step_done(struct net_task *task)
 {
 	struct login *login = CONTAINER_OF(task, struct login, done);
@@ -205,9 +221,7 @@ static void step_done(struct net_task *task)
 	} else if (login->forbidden) {
 		answer_failed(login, GATE_FORBIDDEN, "");
 	} else {
-		login->state = LOGIN_THROUGH;
-		if (gate_peer_ok(login->gate->peer, login->id, buffer_slice(&login->out)))
-			login_free(login);
+		pass_on(login);
 	}
 }
 

@@ -87,6 +87,8 @@ static void mistakes_are_named_with_their_line(void **state)
 		{"listen_imap = localhost:0",
 			"penfold.conf:1: listen_imap: must be ADDRESS:PORT, [ADDRESS]:PORT, PORT or /path/of/a/socket: "
 			"'localhost:0'"},
+		{"hostname = mail server",
+			"penfold.conf:1: hostname: a host name has letters, digits, '-' and '.': 'mail server'"},
 		{"listen_imap = mail.example.org:143", "penfold.conf:1: listen_imap: an address is in numbers "
 						       "(192.0.2.1, [2001:db8::1]), or * for all "
 						       "of them: 'mail.example.org:143'"},
@@ -126,14 +128,14 @@ static void serving_needs_listeners_and_certificates(void **state)
 
 static void reload_names_what_needs_a_restart(void **state)
 {
-	struct parsed a = parse("data_dir = /a\nlisten_imap = 143\nlog_level = info\nretention = 1d");
-	struct parsed b = parse("data_dir = /b\nlisten_imap = 144\nlog_level = debug\nretention = 2d");
+	struct parsed a = parse("data_dir = /a\nhostname = a\nlisten_imap = 143\nlog_level = info\nretention = 1d");
+	struct parsed b = parse("data_dir = /b\nhostname = b\nlisten_imap = 144\nlog_level = debug\nretention = 2d");
 
 	(void)state;
 	config_restart_keys(&a.config, &a.config, &a.problem);
 	assert_int_equal(a.problem.len, 0);
 	config_restart_keys(&a.config, &b.config, &a.problem);
-	assert_string_equal(buffer_text(&a.problem), "data_dir, retention, listen_*");
+	assert_string_equal(buffer_text(&a.problem), "data_dir, hostname, retention, listen_*");
 	done(&a);
 	done(&b);
 }
