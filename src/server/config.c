@@ -67,7 +67,7 @@ static bool set_path(struct parsing *p, struct slice value, const struct key *ke
 	return set_text(p, value, key);
 }
 
-/* It goes into greetings and header fields as it is (RFC 1123 §2.1). */
+/* It goes into greetings and header fields as it is. */
 static bool set_hostname(struct parsing *p, struct slice value, const struct key *key)
 {
 	for (size_t i = 0; i < value.len; i++)

@@ -392,6 +392,14 @@ def keys_that_need_a_restart(server):
 
 # ---- Processes that die ----
 
+def gate_dies_often(server):
+    for _ in range(3):
+        gate = server.wait_for(lambda: server.children("penfold-gate"))[0]
+        os.kill(gate, signal.SIGKILL)
+        server.wait_for(lambda: server.children("penfold-gate") not in ([], [gate]))
+    server.wait_for(lambda: can_login(server))
+
+
 def gate_dies(server):
     plain, tls = server.login("ann@example.org"), server.login("ann@example.org", tls_name="a.example.org")
     gate = server.children("penfold-gate")[0]
@@ -668,6 +676,59 @@ def device_is_named(server):
     client.good(b"LOGOUT")
 
 
+# ---- The demo ----
+
+class Demo:
+    """By hand, unlike the harness': with a base port, and killed in unfriendly ways."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, os.path.join(folder, "deep" * 20, "demo")  # too deep for a socket's address
+        os.makedirs(os.path.dirname(self.folder))
+        self.base = next(base for base in range(20143, 60000, 10) if all(self.is_free(base + i) for i in range(9)))
+
+    @staticmethod
+    def is_free(port):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return sock.connect_ex(("127.0.0.1", port)) != 0
+
+    def start(self, password, users=2):
+        self.process = subprocess.Popen(
+            [self.program, "demo", "--dir", self.folder, "--users", str(users), "--password", password, "--base-port", str(self.base)],
+            stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        return json.loads(self.process.stdout.readline())
+
+
+def demo_keeps_its_word(program, folder):
+    demo = Demo(program, folder)
+    try:
+        ready = demo.start("first")
+        assert list(ready)[:6] == ["ready", "imap", "imaps", "pop3", "pop3s", "lmtp"] and list(ready)[6:] == ["users", "password", "pids", "dir"]
+        assert [ready[name] for name in list(ready)[1:6]] == [demo.base + i for i in range(5)]
+        assert ready["users"] == ["user0@example.org", "user1@example.org"] and ready["password"] == "first"
+        assert ready["pids"][0] == demo.process.pid and len(ready["pids"]) >= 3 and ready["dir"] == os.path.realpath(demo.folder)
+        assert Lmtp(ready["lmtp"]).send(["user1@example.org"], message()) == [250]
+        demo.process.kill()
+        demo.process.wait()
+        ready = demo.start("second", users=3)
+        assert Imap(ready["imap"], "user2@example.org", "second").good(b"SELECT INBOX")
+        assert b"* 1 EXISTS" in Imap(ready["imap"], "user1@example.org", "second").good(b"SELECT INBOX")[1]
+        try:
+            Imap(ready["imap"], "user1@example.org", "first")
+            raise AssertionError("the old password still works")
+        except PermissionError:
+            pass
+        demo.process.terminate()
+        assert demo.process.wait(30) == 0
+        config = os.path.join(demo.folder, "penfold.conf")
+        done = subprocess.run([program, "check", "-c", config], capture_output=True, text=True, env=ENVIRONMENT)
+        assert done.returncode == 0 and "is sound" in done.stdout, done
+    finally:
+        if demo.process.poll() is None:
+            demo.process.kill()
+        demo.process.stdout.close()
+
+
 def able_to_leave_the_network():
     return subprocess.run(own_network() + ["ip"] + FAR_COMMANDS[0].split(), capture_output=True).returncode == 0
 
@@ -695,6 +756,7 @@ def running(tap, server, other):
     tap.run("guessing gets slower, the owner is let in", guessing_gets_slower, server)
     tap.run("the device is in the log", device_is_named, server)
     tap.run("a gate dies: its TLS connections end, plain ones stay", gate_dies, server)
+    tap.run("a gate that dies again and again comes back", gate_dies_often, server)
     tap.run("core dies: everything comes back", core_dies, server)
     salt = salt_of_nobody(server)
     tap.run("the supervisor dies: so do the others, and a new one starts at once", supervisor_dies, server)
@@ -706,7 +768,7 @@ def running(tap, server, other):
 
 def main(program):
     tap, folder = Tap(), tempfile.mkdtemp(prefix="penfold-serve-")
-    folders = [os.path.join(folder, name) for name in ("main", "locked", "foreign", "afar")]
+    folders = [os.path.join(folder, name) for name in ("main", "locked", "foreign", "afar", "demo")]
     for path in folders:
         os.mkdir(path)
     os.chmod(folder, 0o755)
@@ -717,6 +779,7 @@ def main(program):
         tap.run("the log is in order, without passwords and mail", log_is_in_order, server)
         tap.run("check is content, finds a flipped bit and says where", check_finds_damage, server)
         tap.run("the index is made anew from the journal", index_is_rebuilt, server)
+        tap.run("the demo keeps its word when it starts again", demo_keeps_its_word, program, folders[4])
         if os.geteuid() == 0:
             tap.run("root becomes the user, unless data belongs to somebody else", foreign_data, program, folders[2])
         else:
