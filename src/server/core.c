@@ -243,7 +243,7 @@ static int make_data_directory(struct core *core, const char **ret_path)
 
 static int core_start(struct core *core, const char **ret_step)
 {
-	const char *data;
+	const char *data = NULL;
 	int error;
 
 	*ret_step = "data directory";
