@@ -34,6 +34,9 @@ enum {
 	RECORD_SYNCED_SEQ = 32,
 };
 
+/* No log gets that far, and numbers below it can be added to without a thought. */
+#define SEQ_END (UINT64_MAX / 2)
+
 static const char header_magic[8] = {'P', 'F', 'S', 'E', 'G', 'M', 'N', 'T'};
 static const char seal_magic[8] = {'P', 'F', 'S', 'E', 'A', 'L', 'E', 'D'};
 
@@ -112,17 +115,18 @@ static bool header_read(const char *at, struct segment_header *ret_header)
 	ret_header->seed = get64(at + HEADER_SEED);
 	ret_header->first_seq = get64(at + HEADER_FIRST_SEQ);
 	ret_header->synced_seq = get64(at + HEADER_SYNCED_SEQ);
-	return ret_header->first_seq > 0 && ret_header->first_seq < UINT64_MAX / 2;
+	return ret_header->first_seq < SEQ_END && ret_header->synced_seq < ret_header->first_seq;
 }
 
-static bool seal_read(const char *at, uint64_t seed, struct segment_seal *ret_seal)
+static bool seal_read(const char *at, const struct segment_header *header, struct segment_seal *ret_seal)
 {
 	if (memcmp(at + SEAL_MAGIC, seal_magic, sizeof(seal_magic)) != 0 ||
-		get32(at + SEAL_CRC) != seeded_crc(seed, at + SEAL_USED, SEAL_END - SEAL_USED))
+		get32(at + SEAL_CRC) != seeded_crc(header->seed, at + SEAL_USED, SEAL_END - SEAL_USED))
 		return false;
 	ret_seal->used = get32(at + SEAL_USED);
 	ret_seal->last_seq = get64(at + SEAL_LAST_SEQ);
-	return ret_seal->used >= SEGMENT_HEADER_BYTES;
+	return ret_seal->used >= SEGMENT_HEADER_BYTES && ret_seal->last_seq >= header->first_seq &&
+	       ret_seal->last_seq < SEQ_END;
 }
 
 static bool is_zero(const char *at, size_t len)
@@ -144,8 +148,8 @@ enum segment_use segment_header_get(const char block[SEGMENT_HEADER_BYTES], uint
 		valid[i] = header_read(block + (size_t)i * SEGMENT_COPY_AT, &copies[i]);
 		if (valid[i] && copies[i].id == id) {
 			*ret_header = copies[i];
-			*ret_sealed = seal_read(block + SEGMENT_SEAL_AT, copies[i].seed, ret_seal) ||
-				      seal_read(block + SEGMENT_SEAL_AT + SEGMENT_COPY_AT, copies[i].seed, ret_seal);
+			*ret_sealed = seal_read(block + SEGMENT_SEAL_AT, &copies[i], ret_seal) ||
+				      seal_read(block + SEGMENT_SEAL_AT + SEGMENT_COPY_AT, &copies[i], ret_seal);
 			return SEGMENT_IN_USE;
 		}
 		spare += (valid[i] && copies[i].id < id) ||
@@ -217,5 +221,5 @@ bool record_header_get(const char from[RECORD_HEADER_BYTES], uint64_t seed, stru
 	ret_header->seq = get64(from + RECORD_SEQ);
 	ret_header->account = get64(from + RECORD_ACCOUNT);
 	ret_header->synced_seq = get64(from + RECORD_SYNCED_SEQ);
-	return true;
+	return ret_header->seq < SEQ_END && ret_header->synced_seq < ret_header->seq;
 }
