@@ -27,7 +27,7 @@ static void text_clear(struct imap_input *input, bool idle)
 	if (idle || input->text.room > KEPT_ROOM)
 		buffer_free(&input->text);
 	buffer_reset(&input->text);
-	input->line_bytes = input->literal_bytes = 0;
+	input->line_bytes = input->literal_bytes = input->line_at = 0;
 	input->tail_len = 0;
 	input->too_long = false;
 }
@@ -97,11 +97,16 @@ static void tail_add(struct imap_input *input, struct slice part)
 	input->tail_len += part.len;
 }
 
+static struct slice present_line(const struct imap_input *input)
+{
+	return slice_from(buffer_slice(&input->text), input->line_at);
+}
+
 static void skip_from_here(struct imap_input *input)
 {
 	input->mode = INPUT_SKIP_LINE;
 	input->tail_len = 0;
-	tail_add(input, buffer_slice(&input->text));
+	tail_add(input, present_line(input));
 }
 
 static size_t feed_skip_line(struct imap_input *input, struct slice bytes, enum imap_input_event *ret_event)
@@ -130,15 +135,15 @@ static size_t feed_skip_line(struct imap_input *input, struct slice bytes, enum 
 
 static enum imap_input_event line_ended(struct imap_input *input)
 {
-	struct slice line = without_line_end(buffer_slice(&input->text));
+	struct slice line = without_line_end(present_line(input));
 
 	if (buffer_error(&input->text) < 0)
 		return INPUT_HOPELESS;
-	buffer_truncate(&input->text, line.len);
+	buffer_truncate(&input->text, input->line_at + line.len);
 	if (input_literal_at_end(line, &input->literal))
 		return INPUT_LITERAL;
 	/* An empty line between commands is what some clients send behind a literal; it is no command. */
-	return line.len || input->continued ? INPUT_COMMAND : INPUT_NONE;
+	return input->text.len || input->continued ? INPUT_COMMAND : INPUT_NONE;
 }
 
 static size_t feed_line(struct imap_input *input, struct slice bytes, enum imap_input_event *ret_event)
@@ -206,6 +211,7 @@ bool input_accept(struct imap_input *input)
 	input->literal_bytes += (size_t)input->literal.bytes;
 	input->literal_left = input->literal.bytes;
 	buffer_put_text(&input->text, "\r\n");
+	input->line_at = input->text.len + (size_t)input->literal.bytes;
 	input->mode = input->literal.bytes ? INPUT_IN_LITERAL : INPUT_LINE;
 	return true;
 }

@@ -30,6 +30,7 @@ struct imap_input {
 	struct buffer text;
 	size_t line_bytes_max, literal_bytes_max;
 	size_t line_bytes, literal_bytes; /* of the command so far */
+	size_t line_at; /* where in `text` the present line begins: behind the last literal, whose octets may look like the announcement of another */
 	enum { INPUT_LINE, INPUT_IN_LITERAL, INPUT_STREAMING, INPUT_SKIP_LINE, INPUT_SKIP_LITERAL } mode;
 	bool continued; /* behind a streamed literal: an empty line means something */
 	bool too_long;  /* the line was over its limit; being skipped */

@@ -89,6 +89,11 @@ static const struct {
 	{"a {3}\r\nxyz\r\n", "{3 sync}[a {3}\r\nxyz]"},
 	{"a {3+}\r\nxyz {0}\r\n b\r\n", "{3}{0 sync}[a {3+}\r\nxyz {0}\r\n b]"},
 	{"a ~{2}\r\n\r\n\r\n", "{2 binary sync}[a ~{2}\r\n\r\n]"},
+	/* The octets of a literal announce no other one, nor do they end in half a line end. */
+	{"a {3}\r\n{9}\r\nb\r\n", "{3 sync}[a {3}\r\n{9}][b]"},
+	{"a {2+}\r\n{9}\r\nb\r\n", "{2}[a {2+}\r\n{9}][b]"},
+	{"a {2+}\r\nx\r\nb\r\n", "{2}[a {2+}\r\nx\r][b]"},
+	{"a {4+}\r\n{9+}123456789012345678901234567890123456789\r\nb\r\n", "{4}skipped too long;[b]"},
 	/* Together over the limit of 30. */
 	{"a {20+}\r\n12345678901234567890 {11+}\r\n12345678901 b\r\nc\r\n", "{20}{11}refuseskipped;[c]"},
 	{"a {20+}\r\n12345678901234567890 {11}\r\nc\r\n", "{20}{11 sync}refuse at once;[c]"},
