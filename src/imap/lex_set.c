@@ -15,7 +15,7 @@ static bool lex_seq_number(struct imap_lexer *l, uint32_t *ret)
 	uint64_t value;
 
 	if (lex_peek(l, '*')) {
-		*ret = UINT32_MAX;
+		*ret = 0;
 		return lex_byte(l, '*');
 	}
 	if (!lex_nz_number(l, UINT32_MAX, &value))

@@ -54,6 +54,9 @@ static size_t span(const struct imap_lexer *l, unsigned with)
 
 bool lex_end(struct imap_lexer *l)
 {
+	/* Some clients put a space behind their arguments. */
+	while (lex_peek(l, ' '))
+		take(l, 1);
 	return !l->rest.len || fail(l, "Unexpected text at the end of the command");
 }
 
@@ -100,7 +103,10 @@ bool lex_atom(struct imap_lexer *l, struct slice *ret)
 	return true;
 }
 
-/* RFC 9051 §4.3: quoted strings have no CR, LF or NUL, and 8-bit characters only as UTF-8 where that is enabled. */
+/*
+ * RFC 9051 §4.3: quoted strings have no CR, LF or NUL, and other than ASCII only as UTF-8. That is taken from IMAP4rev1 clients as well, who should
+ * send a literal: many a program has its search words in quotes, and there is no other way to read them.
+ */
 static bool quoted_end(struct imap_lexer *l, size_t *ret_end, size_t *ret_escapes)
 {
 	size_t escapes = 0;
@@ -133,8 +139,8 @@ static bool lex_quoted(struct imap_lexer *l, struct slice *ret)
 	if (!quoted_end(l, &end, &escapes))
 		return false;
 	text = slice_from(slice_first(l->rest, end), 1);
-	if (!utf8_is_ascii(text) && (!l->utf8 || !utf8_is_valid(text)))
-		return fail(l, "8-bit characters in quoted string");
+	if (!utf8_is_valid(text))
+		return fail(l, "Quoted string is not UTF-8");
 	if (escapes) {
 		copy = arena_alloc(l->arena, text.len - escapes);
 		if (!copy)

@@ -13,20 +13,20 @@ struct imap_lexer {
 	struct slice rest;
 	struct arena *arena;
 	const char *problem;
-	bool utf8; /* UTF8=ACCEPT or IMAP4rev2 enabled: quoted strings and mailbox names may be UTF-8 */
+	bool utf8; /* UTF8=ACCEPT or IMAP4rev2 enabled: mailbox names are UTF-8 */
 	unsigned depth, depth_max;
 	size_t set_ranges_max;
 	bool too_big; /* the problem is a limit: NO [LIMIT] or BAD [TOOBIG] instead of BAD */
 };
 
-/* A sequence set as written; `*` is UINT32_MAX; `$` (RFC 5182) sets `saved`. Ranges may be unordered and overlap. */
+/* A sequence set as written; `*` is 0, which no message has; `$` (RFC 5182) sets `saved`. Ranges may be unordered and overlap. */
 struct imap_set {
-	struct uid_range *ranges; /* first <= last, but for "*:n": first = n, last = UINT32_MAX */
+	struct uid_range *ranges; /* first <= last; with `*`: first = 0 */
 	size_t count;
 	bool saved;
 };
 
-bool lex_end(struct imap_lexer *l); /* nothing is left */
+bool lex_end(struct imap_lexer *l); /* nothing is left but spaces */
 bool lex_space(struct imap_lexer *l);
 bool lex_byte(struct imap_lexer *l, char byte);
 bool lex_peek(const struct imap_lexer *l, char byte); /* sets no problem */

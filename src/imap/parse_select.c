@@ -13,7 +13,7 @@ static bool lex_known_set(struct imap_lexer *l, struct imap_set *ret)
 	if (!lex_set(l, ret))
 		return false;
 	for (size_t i = 0; i < ret->count; i++) {
-		if (ret->ranges[i].last == UINT32_MAX)
+		if (ret->ranges[i].first == 0)
 			return fail(l, "\"*\" is not allowed here");
 	}
 	return !ret->saved || fail(l, "\"$\" is not allowed here");

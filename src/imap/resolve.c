@@ -22,8 +22,8 @@ static struct uid_range *sorted_copy(struct imap_session *s, const struct imap_s
 /* `*` is the largest number in use, and a range with it may stand either way round (RFC 9051 §9, seq-range). */
 static struct uid_range without_star(struct uid_range range, uint32_t star)
 {
-	uint32_t first = range.first == UINT32_MAX ? star : range.first;
-	uint32_t last = range.last == UINT32_MAX ? star : range.last;
+	uint32_t first = range.first == 0 ? star : range.first;
+	uint32_t last = range.last == 0 ? star : range.last;
 
 	return (struct uid_range){MIN(first, last), MAX(first, last)};
 }

@@ -95,26 +95,13 @@ static void astrings(void **state)
 		{"{3x}\r\nabc", NULL, NULL},
 		{"{3} {3}\r\nabc", NULL, NULL},
 		{"{99999999999999999999}\r\nabc", NULL, NULL},
-		{"\"\xc3\xa4\"", NULL, NULL},
+		{"\"\xc3\xa4\"", "\xc3\xa4", ""},
+		{"\"\xc3\"", NULL, NULL},
 		{"(", NULL, NULL},
 	};
 
 	(void)state;
 	check_strings(cases, ARRAY_LEN(cases), lex_astring);
-}
-
-static void quoted_utf8_where_enabled(void **state)
-{
-	struct imap_lexer l = lexer("\"\xc3\xa4\"");
-	struct slice value;
-
-	(void)state;
-	l.utf8 = true;
-	assert_true(lex_string(&l, &value));
-	assert_int_equal(value.len, 2);
-	l = lexer("\"\xc3\"");
-	l.utf8 = true;
-	assert_false(lex_string(&l, &value));
 }
 
 static void nul_only_in_literal8(void **state)
@@ -217,10 +204,10 @@ static void keywords_end_where_atoms_do(void **state)
 static const struct {
 	const char *text, *ranges; /* NULL: refused */
 } sets[] = {
-	{"1", "1:1"}, {"1,3", "1:1 3:3"}, {"1:3", "1:3"}, {"3:1", "1:3"}, {"*", "4294967295:4294967295"},
-	{"5:*", "5:4294967295"}, {"*:5", "5:4294967295"}, {"*:*", "4294967295:4294967295"}, {"2,1:4", "2:2 1:4"},
-	{"1,2,3,4", "1:1 2:2 3:3 4:4"}, {"$", "saved"}, {"1,2,3,4,5", NULL}, {"0", NULL}, {"1:0", NULL}, {"1,", NULL},
-	{",1", NULL}, {"1:", NULL}, {":1", NULL}, {"", NULL}, {"x", NULL}, {"4294967296", NULL},
+	{"1", "1:1"}, {"1,3", "1:1 3:3"}, {"1:3", "1:3"}, {"3:1", "1:3"}, {"*", "0:0"}, {"5:*", "0:5"}, {"*:5", "0:5"},
+	{"*:*", "0:0"}, {"4294967295", "4294967295:4294967295"}, {"2,1:4", "2:2 1:4"}, {"1,2,3,4", "1:1 2:2 3:3 4:4"},
+	{"$", "saved"}, {"1,2,3,4,5", NULL}, {"0", NULL}, {"1:0", NULL}, {"1,", NULL}, {",1", NULL}, {"1:", NULL},
+	{":1", NULL}, {"", NULL}, {"x", NULL}, {"4294967296", NULL},
 	{"1:2:3", "1:2"}, /* the rest is somebody else's problem */
 };
 
@@ -355,7 +342,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(atoms),
 		cmocka_unit_test(astrings),
-		cmocka_unit_test(quoted_utf8_where_enabled),
 		cmocka_unit_test(nul_only_in_literal8),
 		cmocka_unit_test(nil),
 		cmocka_unit_test(mailboxes),
