@@ -60,18 +60,21 @@ static bool lex_return_options(struct imap_lexer *l, struct imap_list *list)
 	return lex_byte(l, ')');
 }
 
-/* RFC 9051 §6.3.9: the canonical pattern is the reference with the pattern behind it. */
+/* RFC 9051 §6.3.9: the canonical pattern is the reference with the pattern behind it; composed, as the names are that it is for. */
 static bool add_pattern(struct imap_lexer *l, struct imap_list *list, struct slice reference, struct slice pattern)
 {
 	static const struct slice inbox = {"INBOX", 5};
+	struct buffer given = BUFFER_INIT(reference.len + pattern.len);
 	struct buffer joined = BUFFER_INIT(LIST_PATTERN_BYTES_MAX);
 	struct slice *to = &list->patterns[list->pattern_count];
 	bool ok;
 
-	buffer_put(&joined, reference);
-	buffer_put(&joined, pattern);
+	buffer_put(&given, reference);
+	buffer_put(&given, pattern);
+	ok = buffer_error(&given) == 0 && mailbox_name_compose(buffer_slice(&given), &joined) == 0;
+	buffer_free(&given);
 	/* A pattern that is longer than any name matches none. */
-	if (buffer_error(&joined) < 0) {
+	if (!ok) {
 		buffer_free(&joined);
 		return true;
 	}

@@ -84,6 +84,8 @@ int64_t account_maildrop_last_ms(const struct account *account);
 /* ---- Mailboxes ---- */
 
 MUST_CHECK int mailbox_name_validate(struct slice name);
+/* NFC only (RFC 5198 §3): for what is no whole name, as a LIST pattern. -EINVAL: not UTF-8. */
+MUST_CHECK int mailbox_name_compose(struct slice text, struct buffer *out);
 /* NFC, "inbox" in any case at the first level as INBOX. -EINVAL as mailbox_name_validate(). */
 MUST_CHECK int mailbox_name_normalise(struct slice name, struct buffer *out);
 

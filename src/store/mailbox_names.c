@@ -58,11 +58,16 @@ int mailbox_name_validate(struct slice name)
 	return 0;
 }
 
-/* NFC (RFC 5198 §3). */
-static int put_composed(struct slice name, struct buffer *out)
+int mailbox_name_compose(struct slice name, struct buffer *out)
 {
 	utf8proc_uint8_t *composed = NULL;
-	utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)name.at, (utf8proc_ssize_t)name.len, &composed,
+	utf8proc_ssize_t len;
+
+	if (utf8_is_ascii(name)) {
+		buffer_put(out, name);
+		return buffer_error(out);
+	}
+	len = utf8proc_map((const utf8proc_uint8_t *)name.at, (utf8proc_ssize_t)name.len, &composed,
 		UTF8PROC_STABLE | UTF8PROC_COMPOSE);
 
 	if (len < 0)
@@ -85,11 +90,10 @@ int mailbox_name_normalise(struct slice name, struct buffer *out)
 		buffer_put(out, inbox);
 		name = slice_from(name, first.len);
 	}
-	if (utf8_is_ascii(name))
-		buffer_put(out, name);
-	else if ((error = put_composed(name, out)))
-		return error;
-	if ((error = buffer_error(out)))
+	error = mailbox_name_compose(name, out);
+	if (!error)
+		error = buffer_error(out);
+	if (error)
 		return error;
 	return mailbox_name_validate(slice_from(buffer_slice(out), start));
 }
