@@ -149,13 +149,32 @@ static bool take_space(struct slice *rest)
 	return true;
 }
 
+/* Some clients put a space behind their arguments. */
+static bool only_spaces(struct slice rest)
+{
+	while (take_space(&rest))
+		;
+	return rest.len == 0;
+}
+
+/* RFC 9051 §9: tag = 1*<any ASTRING-CHAR except "+">, which is an atom that "]" may stand in. */
+static size_t tag_length(struct slice rest)
+{
+	size_t len = 0;
+
+	while (len < rest.len && rest.at[len] != '+' && (is_atom_byte(rest.at[len]) || rest.at[len] == ']'))
+		len++;
+	return len;
+}
+
 /* Takes the tag off and keeps it; false when there is none that could be repeated to the client. */
 static bool take_tag(struct prelogin *prelogin, struct slice *rest)
 {
-	struct slice tag = take_atom(rest);
+	struct slice tag = slice_first(*rest, tag_length(*rest));
 
+	*rest = slice_from(*rest, tag.len);
 	prelogin->tag_len = 0;
-	if (tag.len == 0 || tag.len > GATE_TAG_MAX || slice_find_byte(tag, '+') != SIZE_MAX)
+	if (tag.len == 0 || tag.len > GATE_TAG_MAX)
 		return false;
 	memcpy(prelogin->tag, tag.at, tag.len);
 	prelogin->tag_len = tag.len;
@@ -332,7 +351,7 @@ static enum prelogin_action cmd_login(struct prelogin *prelogin, struct slice re
 		/* RFC 9051 §6.2.3: refused without looking at the password, which came in clear all the same. */
 		action = no(prelogin, "[PRIVACYREQUIRED] Passwords are taken over TLS only", out);
 	} else if (!take_space(&rest) || !take_astring(&rest, &user) || !take_space(&rest) ||
-		   !take_astring(&rest, &password) || rest.len) {
+		   !take_astring(&rest, &password) || !only_spaces(rest)) {
 		action = bad(prelogin, "LOGIN wants a user name and a password", out);
 	} else {
 		action = prelogin_password(prelogin, buffer_slice(&user), buffer_slice(&password));
@@ -439,7 +458,7 @@ static enum prelogin_action dispatch(struct prelogin *prelogin, struct slice com
 {
 	struct slice name;
 
-	if (!take_tag(prelogin, &command) || !take_space(&command)) {
+	if (!take_tag(prelogin, &command) || (command.len && !take_space(&command))) {
 		prelogin->tag_len = 0;
 		return bad(prelogin, "A command begins with a tag", out);
 	}
@@ -447,7 +466,7 @@ static enum prelogin_action dispatch(struct prelogin *prelogin, struct slice com
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		if (!slice_equal_nocase(name, commands[i].name))
 			continue;
-		if (command.len && !commands[i].takes_arguments)
+		if (!commands[i].takes_arguments && !only_spaces(command))
 			return bad(prelogin, "Arguments that this command does not have", out);
 		return commands[i].run(prelogin, command, out);
 	}
@@ -473,6 +492,9 @@ static enum prelogin_action command(struct prelogin *prelogin, struct slice *res
 	whole.len--;
 	if (whole.len && whole.at[whole.len - 1] == '\r')
 		whole.len--;
+	/* An empty line is what some clients send behind a literal; it is no command. */
+	if (whole.len == 0)
+		return PRELOGIN_NEXT;
 	return dispatch(prelogin, whole, out);
 }
 

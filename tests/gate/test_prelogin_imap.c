@@ -290,9 +290,8 @@ static void a_command_needs_a_tag(void **state)
 	(void)state;
 	TRANSCRIPT(GATE_IMAP, transport_open,
 		"C:",
-		"S: * BAD A command begins with a tag",
-		"C: NOOP",
-		"S: * BAD A command begins with a tag",
+		"C: a1",
+		"S: a1 BAD Unknown command, or not before login",
 		"C: a+b NOOP",
 		"S: * BAD A command begins with a tag",
 		"C: a(b NOOP",
@@ -302,7 +301,11 @@ static void a_command_needs_a_tag(void **state)
 		"C: + LOGIN {3}",
 		"S: * BAD No literal is taken here",
 		"C: a] NOOP",
-		"S: * BAD A command begins with a tag");
+		"S: a] OK NOOP completed",
+		"C: a2 NOOP  ",
+		"S: a2 OK NOOP completed",
+		"C: a3 NOOP x",
+		"S: a3 BAD Arguments that this command does not have");
 }
 
 static void too_many_bad_commands_end_it(void **state)
