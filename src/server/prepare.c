@@ -187,6 +187,13 @@ static int complain_of_owner(const char *path, uid_t owner, const struct passwd 
 	return -EPERM;
 }
 
+/* A file system of its own has a folder for what fsck(8) finds. */
+static bool is_not_ours(struct slice name)
+{
+	return slice_equal(name, SLICE(".")) || slice_equal(name, SLICE("..")) ||
+	       slice_equal(name, SLICE("lost+found"));
+}
+
 /* Whose is what is in there? Only looked at, not changed: root does not give away what a link may lead to. */
 static int look_into(const char *path, const struct passwd *user, unsigned depth, struct buffer *problem)
 {
@@ -200,8 +207,7 @@ static int look_into(const char *path, const struct passwd *user, unsigned depth
 		struct buffer below = BUFFER_INIT(8192);
 		struct stat status;
 
-		if (slice_equal(slice_of(entry->d_name), SLICE(".")) ||
-			slice_equal(slice_of(entry->d_name), SLICE("..")))
+		if (is_not_ours(slice_of(entry->d_name)))
 			continue;
 		buffer_printf(&below, "%s/%s", path, entry->d_name);
 		if (lstat(buffer_text(&below), &status) < 0)
