@@ -241,6 +241,7 @@ static void ended_tell(struct shard *shard)
 
 		shard->ended = account->next_ended;
 		account->next_ended = NULL;
+		idle_unlink(account);
 		account->refs++; /* a listener may close what it has */
 		while (account->listeners) {
 			struct account_listener *listener = account->listeners;

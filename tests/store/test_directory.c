@@ -168,6 +168,33 @@ static void a_deleted_account_is_gone_and_its_number_too(void **state)
 	world_free(&w);
 }
 
+static void set_disabled(struct world *w, bool disabled)
+{
+	struct directory_change change = {.disabled = &disabled};
+
+	assert_int_equal(directory_account_change(w->store, SLICE("ann@example.org"), &change, NULL), 0);
+	shard_tick(w->shard);
+}
+
+/* Whoever is in memory without a session is told of nothing, and is let go like everybody else. */
+static void nobody_need_listen_when_an_account_is_disabled(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	w.settings.resident_accounts = 0;
+	world_open(&w);
+	world_account(&w);
+	account_release(&w.account);
+	set_disabled(&w, true);
+	set_disabled(&w, false);
+	assert_int_equal(account_open(w.shard, w.account_id, &w.account), 0);
+	shard_tick(w.shard);
+	deliver_numbered(mailbox_inbox(w.account), 1);
+	world_free(&w);
+}
+
 static bool count_account(void *context, const struct directory_account *account)
 {
 	(void)account;
@@ -217,6 +244,7 @@ int main(void)
 		cmocka_unit_test(mail_goes_where_it_should),
 		cmocka_unit_test(changes_are_seen_at_once),
 		cmocka_unit_test(a_deleted_account_is_gone_and_its_number_too),
+		cmocka_unit_test(nobody_need_listen_when_an_account_is_disabled),
 		cmocka_unit_test(walks_keep_to_their_domain),
 	};
 
