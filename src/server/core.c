@@ -262,10 +262,10 @@ static int core_start(struct core *core, const char **ret_step)
 	error = open_store(core);
 	if (error)
 		return error;
-	*ret_step = "salt key";
+	/* With a key of this process only, a stranger may find out who exists: no reason not to serve, when a disk is full. */
 	error = core_salt_key(core->server->config.data_dir, core->salt_key);
 	if (error)
-		return error;
+		LOG(core->server->log, LOG_WARN, "salt-key-not-kept", {"error", slice_of(strerror(-error))});
 	*ret_step = "logins";
 	error = worker_pool_new(MAX(2, core->shard_count), &core->workers);
 	if (!error)

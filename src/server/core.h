@@ -71,8 +71,11 @@ void core_handover(struct core *core, const struct core_handover *handover);
 /* ---- What must outlive a start ---- */
 
 enum { CORE_SALT_KEY_BYTES = 32 };
-/* auth_settings.fake_salt_key, from the data directory; made there when it is not. */
-MUST_CHECK int core_salt_key(struct slice data_dir, char *ret_key);
+/*
+ * auth_settings.fake_salt_key, from the data directory; made there when it is not. Where it cannot be read or kept, `key` is left as random
+ * bytes of this process.
+ */
+MUST_CHECK int core_salt_key(struct slice data_dir, char *key);
 
 /* ---- The whole ---- */
 

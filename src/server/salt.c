@@ -36,14 +36,13 @@ static int sync_directory(const char *path)
 }
 
 /* Whole or not at all, whenever the power goes. */
-static int key_make(const char *dir, const char *path, const char *fresh_path, char *key)
+static int key_make(const char *dir, const char *path, const char *fresh_path, const char *key)
 {
 	int fd = open(fresh_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int error;
 
 	if (fd < 0)
 		return -errno;
-	clock_random(clock_system(), key, CORE_SALT_KEY_BYTES);
 	error = write_whole(fd, key, CORE_SALT_KEY_BYTES);
 	(void)close(fd);
 	if (!error && rename(fresh_path, path) < 0)
@@ -51,13 +50,13 @@ static int key_make(const char *dir, const char *path, const char *fresh_path, c
 	return error ? error : sync_directory(dir);
 }
 
-int core_salt_key(struct slice data_dir, char *ret_key)
+int core_salt_key(struct slice data_dir, char *key)
 {
 	struct buffer dir = BUFFER_INIT(4096), path = BUFFER_INIT(4096), fresh_path = BUFFER_INIT(4096),
 		      bytes = BUFFER_INIT(8192);
-	char key[CORE_SALT_KEY_BYTES];
 	int error;
 
+	clock_random(clock_system(), key, CORE_SALT_KEY_BYTES);
 	buffer_put(&dir, data_dir);
 	buffer_printf(&path, "%.*s/salt-key", SLICE_ARG(data_dir));
 	buffer_printf(&fresh_path, "%.*s/salt-key.new", SLICE_ARG(data_dir));
@@ -66,8 +65,6 @@ int core_salt_key(struct slice data_dir, char *ret_key)
 		memcpy(key, bytes.at, CORE_SALT_KEY_BYTES);
 	else if (!error || error == -ENOENT || error == -EFBIG)
 		error = key_make(buffer_text(&dir), buffer_text(&path), buffer_text(&fresh_path), key);
-	if (!error)
-		memcpy(ret_key, key, CORE_SALT_KEY_BYTES);
 	buffer_free(&dir);
 	buffer_free(&path);
 	buffer_free(&fresh_path);
