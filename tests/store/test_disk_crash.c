@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "sim_disk.h"
+#include "store/disk/layout.h"
 
 enum { WORLDS = 24, ROUNDS = 50, STEPS = 60 };
 
@@ -122,6 +123,61 @@ static void recovery_may_be_interrupted_anywhere(void **state)
 		recovery_is_interrupted(world, seed, 1, 40);
 }
 
+/* Ten records fill a segment, the eleventh is the first of the next one. */
+static void patch_claims(struct sim_files *files)
+{
+	static const char first[] = "data/journal/0000000000000001.seg", next[] = "data/journal/0000000000000002.seg";
+	static const char zeros[SEGMENT_SECTOR_BYTES];
+	char block[SEGMENT_HEADER_BYTES], record[RECORD_HEADER_BYTES];
+	struct segment_header header;
+	struct segment_seal seal;
+	struct slice bytes;
+	bool sealed;
+
+	assert_true(sim_files_get(files, next, &bytes));
+	assert_int_equal(segment_header_get(bytes.at, 2, &header, &sealed, &seal), SEGMENT_IN_USE);
+	assert_int_equal(header.first_seq, 11);
+	memcpy(record, bytes.at + SEGMENT_HEADER_BYTES, sizeof(record));
+	record_header_claim(record, header.seed, 9);
+	header.synced_seq = 9;
+	segment_header_put(block, &header);
+	sim_files_patch(files, next, 0, (struct slice){block, sizeof(block)});
+	sim_files_patch(files, next, SEGMENT_HEADER_BYTES, (struct slice){record, sizeof(record)});
+	for (unsigned i = 0; i < 2; i++)
+		sim_files_patch(
+			files, first, SEGMENT_SEAL_AT + i * SEGMENT_COPY_AT, (struct slice){zeros, sizeof(zeros)});
+	sim_files_patch(files, first, SEGMENT_HEADER_BYTES + 9 * record_room(100000),
+		(struct slice){zeros, RECORD_HEADER_BYTES});
+}
+
+/* Of a batch that lay in two segments, a power cut left only what is in the second. That must not look like all there was, ever. */
+static void half_a_batch_stays_cut(void **state)
+{
+	struct sim_disk *world = *state;
+	bool whole = false;
+
+	for (uint64_t n = 1; !whole; n++) {
+		sim_disk_reset(world, n);
+		assert_int_equal(sim_disk_open(world), 0);
+		for (unsigned i = 0; i < 11; i++)
+			assert_int_equal(sim_disk_append(world, 100000), 0);
+		assert_int_equal(world->log->ops->wait(world->log, 11), 0);
+		sim_files_stop_at(world->files, 1);
+		sim_disk_close(world);
+		sim_files_restart(world->files);
+		patch_claims(world->files);
+		atomic_store(&world->promised, 9);
+		sim_files_stop_at(world->files, n);
+		whole = sim_disk_open(world) == 0;
+		sim_disk_close(world);
+		sim_files_restart(world->files);
+		assert_int_equal(sim_disk_open(world), 0);
+		assert_int_equal(world->last, 9);
+		sim_disk_close(world);
+		assert_int_equal(world->wrong, 0);
+	}
+}
+
 static int make_world(void **state)
 {
 	*state = sim_disk_new(0);
@@ -142,6 +198,7 @@ int main(void)
 		cmocka_unit_test(nothing_promised_is_lost),
 		cmocka_unit_test(every_operation_may_fail),
 		cmocka_unit_test(recovery_may_be_interrupted_anywhere),
+		cmocka_unit_test(half_a_batch_stays_cut),
 	};
 
 	return cmocka_run_group_tests(tests, make_world, free_world);

@@ -149,22 +149,17 @@ static int mend_segment(struct recovery *r, struct segment *segment, uint64_t la
 	return error;
 }
 
-static int mend(struct recovery *r)
+/*
+ * First goes what is cut: as soon as the segment before it had a seal, nothing would show any more that records are missing in between.
+ */
+static int set_cut_aside(struct recovery *r)
 {
 	struct disk *disk = r->disk;
 	struct segment_table *table = &disk->table;
 	struct segment *segment;
 	int error = 0;
 
-	for (size_t i = r->start; i < r->survivors && !error; i++) {
-		uint64_t last_seq = r->expected - 1;
-
-		if (i + 1 < r->survivors)
-			last_seq = table->at[i + 1]->header.first_seq - 1;
-		if (!table->at[i]->sealed)
-			error = mend_segment(r, table->at[i], last_seq);
-	}
-	while (!error && table->count > r->survivors) {
+	while (table->count > r->survivors) {
 		segment = table->at[table->count - 1];
 		segments_remove(table, segment);
 		segment_list_put(&disk->cut, segment);
@@ -175,6 +170,22 @@ static int mend(struct recovery *r)
 			segment_list_put(&disk->cut, segment);
 	}
 	return error ? error : disk->files->sync_dir(disk->files->context, disk->dir);
+}
+
+static int mend(struct recovery *r)
+{
+	struct segment_table *table = &r->disk->table;
+	int error = set_cut_aside(r);
+
+	for (size_t i = r->start; i < r->survivors && !error; i++) {
+		uint64_t last_seq = r->expected - 1;
+
+		if (i + 1 < r->survivors)
+			last_seq = table->at[i + 1]->header.first_seq - 1;
+		if (!table->at[i]->sealed)
+			error = mend_segment(r, table->at[i], last_seq);
+	}
+	return error;
 }
 
 /* ---- Before the walk ---- */
