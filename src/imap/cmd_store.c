@@ -61,9 +61,14 @@ static bool slice_next(struct imap_session *s, struct store_state *store, int *r
 static int slice_store(struct imap_session *s, struct store_state *store)
 {
 	const struct imap_store_args *args = &store->command->store;
-	int rc = entries_store(view_mailbox(s->view), uid_list_set(&store->slice), args->mode, &args->flags,
-		args->unchanged_since, s->view, &s->actor, &store->changed, &store->modified);
+	struct mailbox *mailbox = view_mailbox(s->view);
+	unsigned keywords = mailbox->keyword_count;
+	int rc = entries_store(mailbox, uid_list_set(&store->slice), args->mode, &args->flags, args->unchanged_since,
+		s->view, &s->actor, &store->changed, &store->modified);
 
+	/* A keyword is told of in FLAGS before it stands at a message (RFC 9051 §7.3.5). */
+	if (mailbox->keyword_count != keywords)
+		session_sync(s, false);
 	rc = rc ? rc : store->changed.error;
 	return rc ? rc : store->modified.error;
 }

@@ -166,7 +166,8 @@ static void put_keywords(struct imap_session *s)
 	buffer_put_text(out, "* OK [PERMANENTFLAGS ");
 	put_flags(out, mailbox, &all, true);
 	buffer_truncate(out, out->len - 1);
-	buffer_put_text(out, " \\*)] New keywords\r\n");
+	buffer_put_text(out, mailbox->keyword_count < STORE_KEYWORDS_MAX ? " \\*)" : ")");
+	buffer_put_text(out, "] New keywords\r\n");
 }
 
 static void put_change(struct imap_session *s, const struct view_change *change, struct uid_list *vanished)
