@@ -1,5 +1,14 @@
 #include "mail/mail.h"
 
+/* What BODYSTRUCTURE tells as part 1 of a multipart without parts. */
+static const struct mail_part empty_text = {
+	.kind = MAIL_LEAF,
+	.encoding = MAIL_7BIT,
+	.type = {"text", 4},
+	.subtype = {"plain", 5},
+	.charset = {"us-ascii", 8},
+};
+
 /* The part with these numbers; NULL when there is none (RFC 9051 §6.4.5.1). */
 static const struct mail_part *part_find(const struct mail_message *message, const struct mail_section *section)
 {
@@ -17,6 +26,8 @@ static const struct mail_part *part_find(const struct mail_message *message, con
 				return NULL;
 			continue;
 		}
+		if (part->children == 0)
+			return section->path[i] == 1 && i + 1 == section->path_len ? &empty_text : NULL;
 		if (section->path[i] == 0 || section->path[i] > part->children)
 			return NULL;
 		part = &message->parts[part - message->parts + 1];

@@ -66,6 +66,20 @@ static void every_section(void **state UNUSED)
 	parsed_close(&p);
 }
 
+/* BODYSTRUCTURE shows an empty text there, which a client may ask for. */
+static void a_multipart_without_parts_has_an_empty_one(void **state UNUSED)
+{
+	struct parsed p;
+
+	parse(&p, "Content-Type: multipart/mixed; boundary=x\n\nno part\n");
+	expect_section(&p, "1", MAIL_SECTION_ALL, "");
+	expect_section(&p, "1", MAIL_SECTION_MIME, "");
+	expect_section(&p, "1", MAIL_SECTION_TEXT, NULL);
+	expect_section(&p, "1.1", MAIL_SECTION_ALL, NULL);
+	expect_section(&p, "2", MAIL_SECTION_ALL, NULL);
+	parsed_close(&p);
+}
+
 static void the_stored_form_answers_the_same(void **state UNUSED)
 {
 	struct buffer packed = BUFFER_INIT(1 << 20), again = BUFFER_INIT(1 << 20);
@@ -161,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_section),
+		cmocka_unit_test(a_multipart_without_parts_has_an_empty_one),
 		cmocka_unit_test(the_stored_form_answers_the_same),
 		cmocka_unit_test(fields),
 		cmocka_unit_test(common_fields_are_kept),
