@@ -297,6 +297,14 @@ static void applier_drop(struct applier *a)
 	}
 }
 
+void applier_end_waits(struct store *store)
+{
+	pthread_mutex_lock(&store->applier.lock);
+	store->applier.closing = true;
+	pthread_cond_broadcast(&store->applier.done);
+	pthread_mutex_unlock(&store->applier.lock);
+}
+
 void applier_stop(struct store *store)
 {
 	struct applier *a = &store->applier;
@@ -343,9 +351,9 @@ int store_wait_applied(struct store *store, uint64_t seq)
 	pthread_mutex_lock(&a->lock);
 	a->wanted = MAX(a->wanted, seq);
 	pthread_cond_signal(&a->work);
-	while (atomic_load(&store->applied) < seq && !a->failed)
+	while (atomic_load(&store->applied) < seq && !a->failed && !a->closing)
 		pthread_cond_wait(&a->done, &a->lock);
-	error = atomic_load(&store->applied) < seq ? -EIO : 0;
+	error = atomic_load(&store->applied) >= seq ? 0 : a->failed ? -EIO : -ECANCELED;
 	pthread_mutex_unlock(&a->lock);
 	return error;
 }

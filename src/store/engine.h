@@ -49,6 +49,7 @@ struct applier {
 	int64_t since_us; /* of the first queued; monotonic */
 	uint64_t wanted;  /* somebody waits for this one: do not dawdle */
 	bool stopping, failed;
+	bool closing; /* nobody is to wait any more: a full disk may keep the index back for ever */
 };
 
 /* ---- Dictionaries and compression contexts (frame.c, dictionary.c) ---- */
@@ -139,7 +140,8 @@ void pending_unhold(struct pending *pending);
 void applier_init(struct store *store);
 void applier_free(struct store *store);
 MUST_CHECK int applier_start(struct store *store);
-void applier_stop(struct store *store); /* after everything queued is applied */
+void applier_end_waits(struct store *store); /* store_wait_applied() returns, now and from now on */
+void applier_stop(struct store *store);      /* after everything queued is applied */
 void applier_queue(struct store *store, struct record *first, uint64_t seq);
 /* Folds records, given by ascending sequence numbers and sorted here, in one transaction that says `seq` is applied. */
 struct index_rows;

@@ -306,6 +306,7 @@ void store_close(struct store **store)
 {
 	if (!*store)
 		return;
+	applier_end_waits(*store);
 	upkeep_stop(*store);
 	/* First the log, so that everything accepted reaches the applier's queue, then that. */
 	(*store)->log->ops->close(&(*store)->log);

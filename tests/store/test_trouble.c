@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "store/disk/file.h"
+#include "store/engine.h"
 #include "support.h"
 
 static void report(void *context, struct slice line)
@@ -185,6 +186,37 @@ static void a_full_disk_refuses_and_recovers(void **state)
 	world_free(&w);
 }
 
+static void *compact_thread(void *context)
+{
+	struct world *w = context;
+
+	return store_compact(w->store) == -ECANCELED ? w : NULL;
+}
+
+/* While the index cannot be written, housekeeping waits for it; closing does not wait for housekeeping. */
+static void closing_does_not_wait_for_a_full_index(void **state)
+{
+	pthread_t thread;
+	struct world w;
+	MDB_txn *txn;
+	void *canceled;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	assert_int_equal(index_begin(w.store->index, true, &txn), 0);
+	deliver_numbered(mailbox_inbox(w.account), 1);
+	assert_int_equal(pthread_create(&thread, NULL, compact_thread, &w), 0);
+	applier_end_waits(w.store);
+	assert_int_equal(pthread_join(thread, &canceled), 0);
+	mdb_txn_abort(txn);
+	assert_ptr_equal(canceled, &w);
+	world_reopen(&w);
+	assert_is_there(mailbox_inbox(w.account), 1);
+	world_free(&w);
+}
+
 /* ---- Crowded ---- */
 
 enum { CROWD_SHARDS = 3, CROWD_ACCOUNTS = 12, CROWD_ROUNDS = 150 };
@@ -307,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_told_survives_kill_9),
 		cmocka_unit_test(a_full_disk_refuses_and_recovers),
+		cmocka_unit_test(closing_does_not_wait_for_a_full_index),
 		cmocka_unit_test(many_threads_do_not_get_in_each_others_way),
 	};
 
