@@ -95,10 +95,14 @@ static const struct {
 } first_mailboxes[] = {{"INBOX", 0}, {"Archive", SPECIAL_ARCHIVE}, {"Drafts", SPECIAL_DRAFTS}, {"Junk", SPECIAL_JUNK},
 	{"Sent", SPECIAL_SENT}, {"Trash", SPECIAL_TRASH}};
 
-static void put_first_mailboxes(struct store *store, uint64_t account, struct buffer *change)
+/* Above all of deleted accounts: one of them may have had this address (RFC 9051 §2.3.1.1), and clocks may go back. */
+static void put_first_mailboxes(
+	struct store *store, uint64_t account, uint64_t uidvalidity_taken, struct buffer *change)
 {
 	uint32_t now = (uint32_t)MAX(clock_wall_ms(store->settings.clock) / 1000, 1);
 
+	if (now <= uidvalidity_taken)
+		now = (uint32_t)uidvalidity_taken + 1;
 	for (size_t i = 0; i < ARRAY_LEN(first_mailboxes); i++) {
 		struct slice name = slice_of(first_mailboxes[i].name);
 		struct op_mailbox op = {.id = id_make(account, i + 1),
@@ -118,7 +122,7 @@ struct adding_accounts {
 	MDB_txn *txn;            /* nothing but this call changes the directory meanwhile */
 	struct number_map added; /* hashes of addresses in this round: the index does not know them yet */
 	struct buffer normal, key, change;
-	uint64_t next_id, seq;
+	uint64_t next_id, seq, uidvalidity_taken;
 };
 
 /* The normal form and the key of an address that may become an account or an alias. */
@@ -167,7 +171,7 @@ static int account_add(struct adding_accounts *a, const struct directory_account
 	op.address = buffer_slice(&a->normal);
 	begin(a->store, &a->change, a->actor);
 	op_put_account(&a->change, &op);
-	put_first_mailboxes(a->store, a->next_id, &a->change);
+	put_first_mailboxes(a->store, a->next_id, a->uidvalidity_taken, &a->change);
 	error = change_append(a->store, a->next_id, &a->change, &a->seq);
 	if (!error)
 		a->next_id++;
@@ -184,6 +188,8 @@ static int accounts_add_round(
 		return error;
 	a->next_id = 1;
 	error = index_get_number(a->store->index, a->txn, TABLE_META, INDEX_NEXT_ACCOUNT, &a->next_id);
+	if (!error || error == -ENOENT)
+		error = index_get_number(a->store->index, a->txn, TABLE_META, INDEX_UIDVALIDITY, &a->uidvalidity_taken);
 	if (error == -ENOENT)
 		error = 0;
 	for (size_t i = 0; !error && i < count; i++) {

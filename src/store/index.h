@@ -86,5 +86,6 @@ void index_walk_end(struct index_walk *walk);
 #define INDEX_APPLIED      SLICE("applied")
 #define INDEX_READY        SLICE("ready") /* it knows everything up to INDEX_APPLIED */
 #define INDEX_NEXT_ACCOUNT SLICE("next-account")
+#define INDEX_UIDVALIDITY  SLICE("uidvalidity") /* the highest that a deleted account had */
 
 #endif

@@ -13,14 +13,26 @@ static int address_put(struct index_rows *rows, struct slice address)
 		rows->index, rows->txn, TABLE_ADDRESSES, buffer_slice(&rows->scratch), rows->rows.account);
 }
 
+int index_uidvalidity_note(struct index_rows *rows)
+{
+	uint64_t highest = 0;
+	int error = index_get_number(rows->index, rows->txn, TABLE_META, INDEX_UIDVALIDITY, &highest);
+
+	if ((error && error != -ENOENT) || rows->account.uidvalidity <= highest)
+		return error == -ENOENT ? 0 : error;
+	return index_put_number(rows->index, rows->txn, TABLE_META, INDEX_UIDVALIDITY, rows->account.uidvalidity);
+}
+
 static int identity_delete(struct index_rows *rows)
 {
 	struct index_key key = key_of(rows->rows.account);
 	struct slice value = {NULL, 0};
 	struct reader r;
 	struct op op;
-	int error = index_get(rows->index, rows->txn, TABLE_IDENTITIES, key_slice(&key), &value);
+	int error = index_uidvalidity_note(rows);
 
+	if (!error)
+		error = index_get(rows->index, rows->txn, TABLE_IDENTITIES, key_slice(&key), &value);
 	if (error)
 		return error == -ENOENT ? 0 : error;
 	r = READER_INIT(value);

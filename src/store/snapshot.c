@@ -279,6 +279,9 @@ static int load_account(struct index_rows *rows, struct slice bytes)
 	if (!row->deleted)
 		return 0;
 	expiry = key_triple(row->deleted_ms > 0 ? (uint64_t)row->deleted_ms : 0, id_make(rows->rows.account, 0), 0);
+	error = index_uidvalidity_note(rows);
+	if (error)
+		return error;
 	return index_put(rows->index, rows->txn, TABLE_EXPIRY, key_slice(&expiry), (struct slice){NULL, 0});
 }
 

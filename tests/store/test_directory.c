@@ -168,6 +168,43 @@ static void a_deleted_account_is_gone_and_its_number_too(void **state)
 	world_free(&w);
 }
 
+static uint32_t inbox_uidvalidity(struct world *w)
+{
+	struct account *account;
+	uint64_t id;
+	uint32_t uidvalidity;
+
+	assert_int_equal(directory_account_add(w->store, SLICE("bob@example.org"), SLICE("x"), 0, NULL, &id), 0);
+	assert_int_equal(account_open(store_shard(w->store, store_shard_of(w->store, id)), id, &account), 0);
+	uidvalidity = mailbox_inbox(account)->uidvalidity;
+	account_release(&account);
+	return uidvalidity;
+}
+
+/* RFC 9051 §2.3.1.1: a client that knew the old one must not take the new one's messages for those it has. */
+static void an_account_made_again_has_new_uidvalidities(void **state)
+{
+	uint32_t last = 0;
+	struct world w;
+
+	(void)state;
+	world_new(&w);
+	for (unsigned i = 0; i < 5; i++) {
+		uint32_t uidvalidity = inbox_uidvalidity(&w);
+
+		assert_true(uidvalidity > last);
+		last = uidvalidity;
+		assert_int_equal(directory_account_delete(w.store, SLICE("bob@example.org"), NULL), 0);
+		w.now_ms -= i * 1000;
+		if (i == 2) {
+			world_close(&w);
+			world_forget_index(&w);
+			world_open(&w);
+		}
+	}
+	world_free(&w);
+}
+
 static void set_disabled(struct world *w, bool disabled)
 {
 	struct directory_change change = {.disabled = &disabled};
@@ -244,6 +281,7 @@ int main(void)
 		cmocka_unit_test(mail_goes_where_it_should),
 		cmocka_unit_test(changes_are_seen_at_once),
 		cmocka_unit_test(a_deleted_account_is_gone_and_its_number_too),
+		cmocka_unit_test(an_account_made_again_has_new_uidvalidities),
 		cmocka_unit_test(nobody_need_listen_when_an_account_is_disabled),
 		cmocka_unit_test(walks_keep_to_their_domain),
 	};
