@@ -2,6 +2,7 @@
 
 #include <ftw.h>
 #include <getopt.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { COLUMNS = 3, STEPS = 3, ROUNDS_MAX = 99 };
@@ -9,6 +10,15 @@ enum { COLUMNS = 3, STEPS = 3, ROUNDS_MAX = 99 };
 static const char *const column_names[COLUMNS] = {"bare log", "journal", "whole store"};
 static struct result (*const columns[COLUMNS])(const struct bench *) = {bench_bare, bench_journal, bench_store};
 static const unsigned writer_counts[STEPS] = {1, 16, 64};
+
+double bench_cpu(void)
+{
+	struct rusage use;
+
+	CHECK(getrusage(RUSAGE_SELF, &use) == 0);
+	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+}
 
 double bench_now(void)
 {
@@ -55,7 +65,7 @@ struct options {
 static void measure(const struct options *options, const struct messages *messages, unsigned writers)
 {
 	static const unsigned share[STEPS] = {8, 2, 1};
-	double rates[COLUMNS][ROUNDS_MAX], syncs[COLUMNS][ROUNDS_MAX], rate[COLUMNS];
+	double rates[COLUMNS][ROUNDS_MAX], syncs[COLUMNS][ROUNDS_MAX], cpu[COLUMNS][ROUNDS_MAX], rate[COLUMNS];
 	unsigned count = options->messages;
 
 	for (unsigned i = 0; i < STEPS; i++)
@@ -70,12 +80,13 @@ static void measure(const struct options *options, const struct messages *messag
 			result = columns[c](&bench);
 			rates[c][round] = count / result.seconds;
 			syncs[c][round] = (double)result.syncs / count;
+			cpu[c][round] = result.cpu_seconds * 1e6 / count;
 		}
 	}
 	for (unsigned c = 0; c < options->used; c++) {
 		rate[c] = median(rates[c], options->rounds);
-		printf("%7u  %-12s %10.0f %12.4f %10.3f\n", writers, column_names[c], rate[c],
-			median(syncs[c], options->rounds), rate[c] / rate[0]);
+		printf("%7u  %-12s %10.0f %12.4f %12.1f %10.3f\n", writers, column_names[c], rate[c],
+			median(syncs[c], options->rounds), median(cpu[c], options->rounds), rate[c] / rate[0]);
 	}
 	(void)fflush(stdout);
 }
@@ -149,7 +160,7 @@ int main(int argc, char **argv)
 	messages_make(messages, 42);
 	printf("%u rounds, %.1f KB mean message, bare log and journal %s\n\n", options.rounds,
 		(double)messages->bytes / BENCH_POOL / 1000, options.compress ? "zstd level 1" : "uncompressed");
-	printf("writers  log              msgs/s  syncs/msg    of bare\n");
+	printf("writers  log              msgs/s    syncs/msg   cpu us/msg    of bare\n");
 	for (unsigned i = 0; i < STEPS; i++)
 		measure(&options, messages, writer_counts[i]);
 	messages_free(messages);

@@ -30,6 +30,7 @@ struct bench {
 };
 struct result {
 	double seconds;
+	double cpu_seconds; /* of the whole process, kernel included */
 	uint64_t syncs, bytes;
 };
 struct result bench_bare(const struct bench *bench);
@@ -44,5 +45,6 @@ double bench_run(
 	const struct bench *bench, void (*commit)(void *context, unsigned writer, struct slice bytes), void *context);
 void bench_remove(const char *dir); /* and what is in it */
 double bench_now(void);
+double bench_cpu(void);
 
 #endif

@@ -207,7 +207,9 @@ struct result bench_bare(const struct bench *bench)
 	CHECK(log.file >= 0);
 	zero_ahead(log.file, bytes_at_most(bench));
 	CHECK(pthread_create(&thread, NULL, bare_run, &log) == 0);
+	result.cpu_seconds = bench_cpu();
 	result.seconds = bench_run(bench, commit_bare, &log);
+	result.cpu_seconds = bench_cpu() - result.cpu_seconds;
 	pthread_mutex_lock(&log.lock);
 	log.stopping = true;
 	pthread_cond_signal(&log.work);
@@ -308,7 +310,9 @@ struct result bench_journal(const struct bench *bench)
 	CHECK(journal);
 	(void)snprintf(dir, sizeof(dir), "%s/journal", bench->dir);
 	open_journal(bench, journal, dir);
+	result.cpu_seconds = bench_cpu();
 	result.seconds = bench_run(bench, commit_journal, journal);
+	result.cpu_seconds = bench_cpu() - result.cpu_seconds;
 	journal->log->ops->figures(journal->log, &records, &result.bytes, &result.syncs);
 	CHECK(records == bench->count);
 	journal->log->ops->close(&journal->log);

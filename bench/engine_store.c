@@ -1,6 +1,5 @@
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,15 +189,6 @@ static double run_loops(struct delivery *delivery, struct loop *loops, unsigned 
 	return bench_now() - began;
 }
 
-static double cpu_seconds(void)
-{
-	struct rusage use;
-
-	CHECK(getrusage(RUSAGE_SELF, &use) == 0);
-	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
-}
-
 /*
  * What a new store does once - the dictionary for small messages is made from the first ones - is not what is measured: a first round goes
  * before, and then all the work in the background is waited for.
@@ -211,9 +201,9 @@ static void warm_up(struct delivery *delivery, struct loop *loops)
 	atomic_store(&delivery->next, 0);
 	CHECK(store_wait_applied(delivery->store, store_durable_seq(delivery->store)) == 0);
 	do {
-		before = cpu_seconds();
+		before = bench_cpu();
 		(void)usleep(300000);
-	} while (cpu_seconds() - before > 0.03);
+	} while (bench_cpu() - before > 0.03);
 }
 
 struct result bench_store(const struct bench *bench)
@@ -232,8 +222,12 @@ struct result bench_store(const struct bench *bench)
 	make_accounts(delivery.store, loops);
 	warm_up(&delivery, loops);
 	store_stats(delivery.store, &before);
+	result.cpu_seconds = bench_cpu();
 	result.seconds = run_loops(&delivery, loops, store_shard_count(delivery.store));
 	store_stats(delivery.store, &after);
+	/* What is still to be applied belongs to it. */
+	CHECK(store_wait_applied(delivery.store, store_durable_seq(delivery.store)) == 0);
+	result.cpu_seconds = bench_cpu() - result.cpu_seconds;
 	result.syncs = after.syncs - before.syncs;
 	result.bytes = after.record_bytes - before.record_bytes;
 	store_close(&delivery.store);

@@ -352,13 +352,14 @@ static int add_gate_calls(scmp_filter_ctx filter)
 	return error;
 }
 
-/* Threads, but no processes; pairs, but no other sockets; limits looked at, not changed. */
+/* Threads, but no processes; pairs, but no other sockets; limits looked at, not changed; other threads given way to. */
 static int add_core_calls(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp is_thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
 	const struct scmp_arg_cmp is_local = SCMP_A0(SCMP_CMP_EQ, AF_UNIX);
 	const struct scmp_arg_cmp only_looks = SCMP_A2(SCMP_CMP_EQ, 0);
 	const struct scmp_arg_cmp is_name = SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME);
+	const struct scmp_arg_cmp gives_way = SCMP_A1(SCMP_CMP_EQ, SCHED_BATCH);
 	int error = add_basics(filter);
 
 	if (!error)
@@ -376,6 +377,8 @@ static int add_core_calls(scmp_filter_ctx filter)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, only_looks);
 	if (!error)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, is_name);
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setscheduler), 1, gives_way);
 	return error;
 }
 
