@@ -10,7 +10,7 @@ all: build
 # Optimised; the program is build/penfold. Tests are not part of it, so that it needs nothing they need.
 build:
 	@tools/need build
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=false -Dbuildtype=release >/dev/null
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=false -Dbuildtype=release -Db_lto=true >/dev/null
 	@ninja -C $(BUILD) --quiet -j$(JOBS)
 
 # A demo server on loopback with a demo account.
