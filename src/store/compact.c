@@ -36,11 +36,14 @@ struct compaction {
 	size_t taken_count;
 };
 
-static uint64_t number_or_zero(struct compaction *c, enum index_table table, struct index_key key)
+/* What is alive in a segment. Where that cannot be read, all of it is. */
+static uint64_t live_of(struct compaction *c, uint64_t segment)
 {
-	uint64_t number = 0;
+	struct index_key key = key_of(segment);
+	uint64_t live = 0;
+	int error = index_get_number(c->store->index, c->txn, TABLE_SEGMENTS, key_slice(&key), &live);
 
-	return index_get_number(c->store->index, c->txn, table, key_slice(&key), &number) ? 0 : number;
+	return error && error != -ENOENT ? UINT64_MAX : live;
 }
 
 /* ---- Which segments ---- */
@@ -60,7 +63,7 @@ static bool is_promising(struct compaction *c, const struct segment_info *info, 
 static int candidate_note(void *context, const struct segment_info *info)
 {
 	struct compaction *c = context;
-	uint64_t live = number_or_zero(c, TABLE_SEGMENTS, key_of(info->id));
+	uint64_t live = live_of(c, info->id);
 
 	if (!c->oldest)
 		c->oldest = info->id;
@@ -226,14 +229,18 @@ static int map_merge(struct number_map *into, struct number_map *from)
 static int segment_look(struct compaction *c, const struct candidate *candidate)
 {
 	struct durability *log = c->store->log;
+	bool damaged;
 	int error;
 
 	c->at = candidate;
 	c->cost = 0;
 	error = log->ops->segment_read(log, candidate->info.id, false, record_look, c);
+	/* Nobody knows what a damaged one holds: it stays. Its place was told by journal-damaged. */
+	damaged = error == -EBADMSG;
+	error = damaged ? 0 : error;
 	if (!error)
 		error = large_look(c);
-	if (!error && candidate->live + c->cost <= candidate->info.bytes / 4 * 3) {
+	if (!error && !damaged && candidate->live + c->cost <= candidate->info.bytes / 4 * 3) {
 		c->taken[c->taken_count++] = candidate;
 		error = map_merge(&c->accounts, &c->new_accounts);
 		if (!error)
@@ -276,6 +283,12 @@ static int emails_move(struct compaction *c)
 
 		if (c->move.emails.slots[i].key)
 			error = email_relocate(&c->move, c->move.emails.slots[i].key, &bytes, &c->seq);
+		if (error == -EBADMSG) { /* it stays, and with it its segment */
+			store_notice(c->store, "email-damaged", "%llu of account %llu",
+				(unsigned long long)c->move.emails.slots[i].key,
+				(unsigned long long)id_account(c->move.emails.slots[i].key));
+			error = 0;
+		}
 		if (!error && bytes)
 			error = throttle(c, bytes);
 	}
@@ -343,13 +356,12 @@ static int segments_drop(struct compaction *c)
 	for (size_t i = 0; !error && i < c->taken_count; i++) {
 		uint64_t id = c->taken[i]->info.id;
 
-		if (number_or_zero(c, TABLE_SEGMENTS, key_of(id))) {
-			/* Something that was on its way when it was looked at. */
+		/* Alive: something that was on its way when it was looked at. Busy: nothing durable comes after it yet. */
+		error = live_of(c, id) ? -EBUSY : log->ops->segment_drop(log, id);
+		if (error == -EBUSY)
 			error = number_map_put(&c->store->upkeep.looked_at, id, c->taken[i]->live);
-		} else {
-			error = log->ops->segment_drop(log, id);
+		else if (!error)
 			number_map_delete(&c->store->upkeep.looked_at, id);
-		}
 	}
 	mdb_txn_abort(c->txn);
 	c->txn = NULL;

@@ -1,4 +1,7 @@
 /* Space: retention lets go, compaction gives back, and whatever is alive stays readable. */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "support.h"
 
 enum { MESSAGES = 300, BODY_BYTES = 20000 };
@@ -261,6 +264,63 @@ static void a_message_on_its_way_keeps_its_pieces(void **state)
 	world_free(&w);
 }
 
+static void journal_spoil(struct world *w, unsigned segment, off_t at)
+{
+	char path[128], byte;
+	int file;
+
+	(void)snprintf(path, sizeof(path), "%s/journal/%016x.seg", w->dir, segment);
+	file = open(path, O_RDWR);
+	assert_true(file >= 0);
+	assert_int_equal(pread(file, &byte, 1, at), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(file, &byte, 1, at), 1);
+	close(file);
+}
+
+/* A segment with a rotten record stays as it is, and keeps no other from being given back. */
+static void damage_does_not_stop_compaction(void **state)
+{
+	struct world w;
+	uint64_t before;
+
+	(void)state;
+	world_full(&w);
+	before = segments_of(&w);
+	world_close(&w);
+	journal_spoil(&w, 2, 500000);
+	world_open(&w);
+	for (uint32_t uid = 1; uid <= MESSAGES; uid++) {
+		if (uid % 10)
+			expunge(mailbox_inbox(w.account), uid, uid);
+	}
+	retention_passes(&w);
+	assert_true(segments_of(&w) < before / 2 + 1);
+	for (uint32_t uid = 100; uid <= MESSAGES; uid += 10)
+		assert_noise(mailbox_inbox(w.account), uid, uid, BODY_BYTES);
+	world_free(&w);
+}
+
+/* The newest segment knows how far the numbers have come: it stays even when there is nothing in it. */
+static void the_newest_segment_stays(void **state)
+{
+	char *text = noise(1, 2000000);
+	struct ingest *ingest;
+	struct world w;
+
+	(void)state;
+	world_full(&w);
+	assert_int_equal(ingest_new(w.store, &ingest), 0);
+	assert_int_equal(ingest_write(ingest, slice_of(text)), 0);
+	ingest_free(&ingest);
+	free(text);
+	for (int round = 0; round < 3; round++) {
+		world_reopen(&w);
+		assert_int_equal(store_compact(w.store), 0);
+	}
+	world_free(&w);
+}
+
 static void a_deleted_account_gives_its_space_back(void **state)
 {
 	struct account *none;
@@ -329,6 +389,8 @@ int main(void)
 		cmocka_unit_test(a_reader_outlives_its_segment),
 		cmocka_unit_test(an_old_snapshot_of_the_index_finds_what_moved),
 		cmocka_unit_test(a_message_on_its_way_keeps_its_pieces),
+		cmocka_unit_test(damage_does_not_stop_compaction),
+		cmocka_unit_test(the_newest_segment_stays),
 		cmocka_unit_test(a_deleted_account_gives_its_space_back),
 		cmocka_unit_test(vanished_survives_forgotten_history),
 	};
