@@ -89,7 +89,7 @@ static int frames_move(
 	return error ? error : buffer_error(frames);
 }
 
-static int hashes_find(struct slice packed, struct buffer *hashes, uint64_t *ret_count)
+static int hashes_of(struct slice packed, struct buffer *hashes)
 {
 	struct mail_message message;
 	struct arena *arena = NULL;
@@ -98,9 +98,41 @@ static int hashes_find(struct slice packed, struct buffer *hashes, uint64_t *ret
 	if (!error)
 		error = mail_unpack(packed, arena, &message);
 	if (!error)
-		*ret_count = thread_hashes(&message, hashes);
+		(void)thread_hashes(&message, hashes);
 	arena_free(&arena);
-	return error;
+	return error ? error : buffer_error(hashes);
+}
+
+/* Those that belong to the email's thread: it may refer to other threads, too, which keep theirs. */
+static int hashes_find(
+	struct store *store, uint64_t id, const struct email_row *row, struct buffer *hashes, uint64_t *ret_count)
+{
+	struct buffer all = BUFFER_INIT(4096);
+	struct reader r;
+	uint64_t count = 0, thread;
+	MDB_txn *txn = NULL;
+	int error = hashes_of(row->packed, &all);
+
+	if (!error)
+		error = index_begin(store->index, false, &txn);
+	for (r = READER_INIT(buffer_slice(&all)); !error && r.rest.len;) {
+		uint64_t hash = reader_le64(&r);
+		struct index_key key = key_pair(id_account(id), hash);
+
+		error = index_get_number(store->index, txn, TABLE_THREADS, key_slice(&key), &thread);
+		if (!error && thread == row->thread) {
+			buffer_put_le64(hashes, hash);
+			count++;
+		}
+		if (error == -ENOENT)
+			error = 0;
+	}
+	if (txn)
+		mdb_txn_abort(txn);
+	buffer_free(&all);
+	if (!error)
+		*ret_count = count;
+	return error ? error : buffer_error(hashes);
 }
 
 static int relocation_write(struct relocation *r, uint64_t id, const struct email_row *row, struct buffer *frames,
@@ -114,7 +146,7 @@ static int relocation_write(struct relocation *r, uint64_t id, const struct emai
 		.packed = row->packed};
 	struct slice bodies = buffer_slice(body);
 	struct appending what = {.account = id_account(id), .kind = RECORD_CHANGE, .bodies = &bodies, .body_count = 1};
-	int error = hashes_find(row->packed, &hashes, &email.hashes.count);
+	int error = hashes_find(r->store, id, row, &hashes, &email.hashes.count);
 
 	if (!error) {
 		email.hashes.bytes = buffer_slice(&hashes);

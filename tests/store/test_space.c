@@ -264,6 +264,47 @@ static void a_message_on_its_way_keeps_its_pieces(void **state)
 	world_free(&w);
 }
 
+static uint64_t thread_of(struct mailbox *mailbox, uint32_t uid)
+{
+	struct email email;
+
+	assert_int_equal(email_find(mailbox->account, entry_of(mailbox, uid).email, &email), 0);
+	return email.thread;
+}
+
+/* A message that refers to two threads belongs to one; moving it does not bring what refers to the other over. */
+static void moving_leaves_threads_as_they_are(void **state)
+{
+	struct mailbox *inbox;
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	inbox = mailbox_inbox(w.account);
+	deliver(inbox, "Message-ID: <a@example.org>\r\n\r\n");
+	deliver(inbox, "Message-ID: <b@example.org>\r\n\r\n");
+	deliver(inbox, "Message-ID: <c@example.org>\r\nReferences: <b@example.org> <a@example.org>\r\n\r\n");
+	for (unsigned i = 1; i <= MESSAGES; i++)
+		deliver_noise(inbox, i, BODY_BYTES);
+	expunge(inbox, 4, 3 + MESSAGES);
+	retention_passes(&w);
+	for (int round = 0; round < 2; round++) {
+		uint32_t reply;
+
+		inbox = mailbox_inbox(w.account);
+		assert_int_not_equal(thread_of(inbox, 1), thread_of(inbox, 2));
+		assert_int_equal(thread_of(inbox, 3), thread_of(inbox, 2));
+		reply = deliver(inbox, "References: <a@example.org>\r\n\r\n");
+		assert_int_equal(thread_of(inbox, reply), thread_of(inbox, 1));
+		world_close(&w);
+		world_forget_index(&w);
+		world_open(&w);
+	}
+	world_free(&w);
+}
+
 static void journal_spoil(struct world *w, unsigned segment, off_t at)
 {
 	char path[128], byte;
@@ -389,6 +430,7 @@ int main(void)
 		cmocka_unit_test(a_reader_outlives_its_segment),
 		cmocka_unit_test(an_old_snapshot_of_the_index_finds_what_moved),
 		cmocka_unit_test(a_message_on_its_way_keeps_its_pieces),
+		cmocka_unit_test(moving_leaves_threads_as_they_are),
 		cmocka_unit_test(damage_does_not_stop_compaction),
 		cmocka_unit_test(the_newest_segment_stays),
 		cmocka_unit_test(a_deleted_account_gives_its_space_back),
