@@ -47,6 +47,13 @@ int index_email_forget(struct index_rows *rows, uint64_t id)
 	if (error)
 		return error == -ENOENT ? 0 : error;
 	error = email_row_read(value, &row);
+	if (error)
+		return error;
+	/* What LMDB returned is good until something is written, and counting writes. */
+	buffer_reset(&rows->frames);
+	buffer_put(&rows->frames, row.frames.bytes);
+	row.frames.bytes = buffer_slice(&rows->frames);
+	error = buffer_error(&rows->frames);
 	if (!error)
 		error = email_count(rows, id, &row, false);
 	return error ? error : index_delete(rows->index, rows->txn, TABLE_EMAILS, key_slice(&key));
