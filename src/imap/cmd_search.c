@@ -34,12 +34,22 @@ static void search_release(void *state)
 		uid_list_free(&set->uids);
 }
 
+/*
+ * "1:*" of an empty mailbox. RFC 9051 §9 (seq-number) would have it BAD, and for other commands it is; but clients search like that without a
+ * look at EXISTS, and no other server minds.
+ */
+static bool is_all_of_nothing(struct imap_session *s, const struct search_set *set)
+{
+	return view_count(s->view) == 0 && !set->uid && set->set.count == 1 && set->set.ranges[0].first == 0;
+}
+
 static int resolve_sets(struct imap_session *s, const struct imap_search *args)
 {
 	int rc = 0;
 
 	for (struct search_set *set = args->sets; set && !rc; set = set->next) {
-		rc = session_resolve(s, &set->set, set->uid, &set->uids);
+		if (!is_all_of_nothing(s, set))
+			rc = session_resolve(s, &set->set, set->uid, &set->uids);
 		set->criterion->uids = uid_list_set(&set->uids);
 	}
 	return rc;
