@@ -76,29 +76,47 @@ int body_reader_for_row(struct store *store, const struct email_row *row, struct
 	return 0;
 }
 
+/*
+ * Its segment went since the shard's snapshot of the index was taken, or, of a pending record, since that is in the index: this moment's
+ * says where it is now. The shard's is left as it is, as callers hold what it gave them.
+ */
+static int reader_for_now(struct store *store, uint64_t email_id, struct body_reader **ret_reader)
+{
+	struct index_key key = key_of(email_id);
+	struct email_row row;
+	struct slice value;
+	MDB_txn *txn;
+	int error = index_begin(store->index, false, &txn);
+
+	if (error)
+		return error;
+	error = index_get(store->index, txn, TABLE_EMAILS, key_slice(&key), &value);
+	if (!error)
+		error = email_row_read(value, &row);
+	if (!error) {
+		error = body_reader_for_row(store, &row, ret_reader);
+		if (error == -ENOENT)
+			error = -EAGAIN;
+	}
+	mdb_txn_abort(txn);
+	return error;
+}
+
 int body_reader_new(struct account *account, uint64_t email_id, struct body_reader **ret_reader)
 {
 	struct buffer frames = BUFFER_INIT(1 << 26);
+	struct store *store = account->shard->store;
 	struct email_row row;
-	int error = -ENOENT;
+	int error = email_row_find(account, email_id, &row, &frames);
 
-	for (int i = 0; i < PIN_TRIES; i++) {
-		error = email_row_find(account, email_id, &row, &frames);
-		if (error)
-			break;
-		error = body_reader_for_row(account->shard->store, &row, ret_reader);
-		if (error != -ENOENT)
-			break;
-		/*
-		 * Its segment went since this snapshot of the index was taken: a newer one says where it is now. An email in
-		 * a pending record cannot have moved, but that record may be in the index by now, and its email moved since.
-		 */
-		error = -EBADMSG;
-		number_map_delete(&account->emails, email_id);
-		shard_snapshot_end(account->shard);
+	if (!error) {
+		error = body_reader_for_row(store, &row, ret_reader);
+		error = error == -ENOENT ? -EAGAIN : error;
 	}
+	for (int i = 0; i < PIN_TRIES && error == -EAGAIN; i++)
+		error = reader_for_now(store, email_id, ret_reader);
 	buffer_free(&frames);
-	return error;
+	return error == -EAGAIN ? -EBADMSG : error;
 }
 
 void body_reader_free(struct body_reader **reader)
