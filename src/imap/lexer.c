@@ -60,6 +60,15 @@ bool lex_end(struct imap_lexer *l)
 	return !l->rest.len || fail(l, "Unexpected text at the end of the command");
 }
 
+bool lex_more(const struct imap_lexer *l)
+{
+	size_t spaces = 0;
+
+	while (spaces < l->rest.len && l->rest.at[spaces] == ' ')
+		spaces++;
+	return spaces && spaces < l->rest.len;
+}
+
 bool lex_space(struct imap_lexer *l)
 {
 	if (!lex_peek(l, ' '))

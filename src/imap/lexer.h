@@ -26,7 +26,8 @@ struct imap_set {
 	bool saved;
 };
 
-bool lex_end(struct imap_lexer *l); /* nothing is left but spaces */
+bool lex_end(struct imap_lexer *l);        /* nothing is left but spaces */
+bool lex_more(const struct imap_lexer *l); /* a space and something behind it: another argument; sets no problem */
 bool lex_space(struct imap_lexer *l);
 bool lex_byte(struct imap_lexer *l, char byte);
 bool lex_peek(const struct imap_lexer *l, char byte); /* sets no problem */

@@ -136,7 +136,7 @@ static bool items_or_macro(struct imap_lexer *l, struct imap_fetch *fetch)
 /* RFC 7162 §3.1.4.1 and §3.2.6: " (CHANGEDSINCE 12345 VANISHED)" */
 static bool modifiers(struct imap_lexer *l, struct imap_fetch *fetch)
 {
-	if (!lex_peek(l, ' '))
+	if (!lex_more(l))
 		return true;
 	if (!lex_space(l) || !lex_byte(l, '('))
 		return false;

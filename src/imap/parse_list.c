@@ -145,7 +145,7 @@ bool parse_list(struct imap_lexer *l, struct imap_command *c)
 		return false;
 	if (!lex_list_mailbox(l, &reference) || !lex_space(l) || !lex_patterns(l, list, reference))
 		return false;
-	if (lex_peek(l, ' ')) {
+	if (lex_more(l)) {
 		list->extended = true;
 		if (!lex_return_options(l, list))
 			return false;

@@ -61,5 +61,5 @@ static bool lex_create_params(struct imap_lexer *l, struct imap_create_args *arg
 bool parse_create(struct imap_lexer *l, struct imap_command *c)
 {
 	return lex_space(l) && lex_mailbox_given(l, &c->create.mailbox, &c->create.given) &&
-	       (!lex_peek(l, ' ') || (lex_space(l) && lex_create_params(l, &c->create)));
+	       (!lex_more(l) || (lex_space(l) && lex_create_params(l, &c->create)));
 }

@@ -262,7 +262,7 @@ static bool and_keys(struct parse *p, struct search_criterion **ret)
 		if (!search_key(p, end))
 			return false;
 		end = &(*end)->next;
-	} while (lex_peek(p->l, ' ') && lex_space(p->l));
+	} while (lex_more(p->l) && lex_space(p->l));
 	*ret = all;
 	return true;
 }

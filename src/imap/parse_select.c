@@ -62,7 +62,7 @@ bool parse_select(struct imap_lexer *l, struct imap_command *c)
 {
 	if (!lex_space(l) || !lex_mailbox(l, &c->select.mailbox))
 		return false;
-	if (!lex_peek(l, ' '))
+	if (!lex_more(l))
 		return true;
 	if (!lex_space(l) || !lex_byte(l, '('))
 		return false;

@@ -32,7 +32,7 @@ bool parse_enable(struct imap_lexer *l, struct imap_command *c)
 			if (slice_equal_nocase(name, capabilities[i].name))
 				c->enable |= capabilities[i].bits;
 		}
-	} while (lex_peek(l, ' '));
+	} while (lex_more(l));
 	return true;
 }
 

@@ -52,7 +52,7 @@ static bool flags(struct imap_lexer *l, struct flag_set *set, char end)
 			return false;
 		if (keyword.len)
 			keywords[set->keyword_count++] = keyword;
-		if (!lex_peek(l, ' '))
+		if (!lex_more(l))
 			break;
 		if (!lex_space(l))
 			return false;

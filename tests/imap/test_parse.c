@@ -44,7 +44,9 @@ static const struct {
 	{"a NOOP", 0, "NOOP"},
 	{"a noop", 0, "NOOP"},
 	{"A.1]x NOOP", 0, "NOOP"},
-	{"a NOOP ", -EBADMSG, "NOOP"},
+	{"a NOOP ", 0, "NOOP"}, /* no harm in a space behind */
+	{"a SELECT INBOX  ", 0, "SELECT"},
+	{"a SELECT INBOX  (CONDSTORE)", -EBADMSG, "SELECT"},
 	{"a NOOP x", -EBADMSG, "NOOP"},
 	{"a  NOOP", -EBADMSG, NULL},
 	{"a", -EBADMSG, NULL},
