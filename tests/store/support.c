@@ -72,6 +72,7 @@ void world_open(struct world *w)
 {
 	w->settings.dir = slice_of(w->dir);
 	assert_int_equal(store_open(&w->settings, &w->store), 0);
+	w->apply_delay_ms = w->settings.apply_delay_ms;
 	if (w->account_id) {
 		w->shard = store_shard(w->store, store_shard_of(w->store, w->account_id));
 		assert_int_equal(account_open(w->shard, w->account_id, &w->account), 0);
@@ -107,7 +108,7 @@ void world_kill_and_reopen(struct world *w)
 
 	(void)snprintf(copy, sizeof(copy), "%s.copy", w->dir);
 	/* The index first: what is in it is in the journal, too. Nothing may write it meanwhile, so that the copy is whole. */
-	if (w->settings.apply_delay_ms < 10000)
+	if (w->apply_delay_ms < 10000)
 		world_settle(w);
 	run("mkdir", "-p", copy, NULL);
 	(void)snprintf(copy, sizeof(copy), "%s.copy/%s", w->dir, strrchr(w->dir, '/') + 1);
@@ -239,7 +240,8 @@ struct entry entry_of(struct mailbox *mailbox, uint32_t uid)
 	struct entry entry;
 	int error;
 
-	assert_true(mailbox_entry_from(mailbox, uid, &entry, &error));
+	if (!mailbox_entry_from(mailbox, uid, &entry, &error))
+		fail_msg("UID %u: %s", uid, strerror(-error));
 	assert_int_equal(entry.uid, uid);
 	return entry;
 }

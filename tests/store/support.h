@@ -19,7 +19,8 @@ struct world {
 	struct account *account; /* ann@example.org, when world_account() made it */
 	uint64_t account_id;
 	struct store_settings settings;
-	int64_t now_ms; /* the clock's, when settings.clock is its own */
+	uint64_t apply_delay_ms; /* of the store that is open; the settings may be another one's already */
+	int64_t now_ms;          /* the clock's, when settings.clock is its own */
 	struct clock_source clock;
 	int failed; /* what settings.failed said */
 };
