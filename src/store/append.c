@@ -58,7 +58,8 @@ static int put_frames(struct adding *a, const struct ingest *ingest)
 
 		frames_hold(ingest->store, &a->hold);
 		error = frame_write(ingest->store, buffer_slice(&ingest->stored), &ref);
-
+		if (!error)
+			error = frames_hold_place(ingest->store, &a->hold, &ref.place);
 		if (error)
 			return error;
 	} else {
@@ -135,7 +136,8 @@ int mailbox_append(struct mailbox *mailbox, const struct append_item *items, siz
 		.list = &mailbox->account->shard->list,
 		.fresh = BUFFER_INIT(STORE_KEYWORDS_MAX * (STORE_KEYWORD_NAME_MAX + 2)),
 		.frames = BUFFER_INIT(1 << 26),
-		.hashes = BUFFER_INIT(1 << 16)};
+		.hashes = BUFFER_INIT(1 << 16),
+		.hold = FRAMES_HOLD_INIT};
 	uint32_t first_uid = mailbox->uidnext;
 	int error = change_start(mailbox->account, actor, &a.change);
 

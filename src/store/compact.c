@@ -54,7 +54,7 @@ static bool is_promising(struct compaction *c, const struct segment_info *info, 
 
 	if (live > (c->dead_only ? 0 : info->bytes / 4 * (c->once ? 3 : 2)))
 		return false;
-	if (frames_are_held(c->store, info->last_seq))
+	if (frames_are_held(c->store, info))
 		return false;
 	/* Found not worth it before: not again until much more of it has died. */
 	return !number_map_get(&c->store->upkeep.looked_at, info->id, &before) || live + info->bytes / 8 < before;

@@ -81,14 +81,17 @@ struct upkeep {
 };
 
 /*
- * Frames written ahead of the record that will name them: until that record is in the index, their segments look dead. While it is
- * held, no segment with a record after `after_seq` is dropped.
+ * Frames written ahead of the record that will name them: until that record is in the index, their segments look dead. While they are
+ * held, none of these is dropped; nor, while a frame is being written, any with a record after `after_seq`.
  */
 struct frames_hold {
-	uint64_t after_seq;
+	uint64_t after_seq; /* UINT64_MAX: none is being written */
+	uint64_t *segments;
+	size_t count, room;
 	bool held;
 	struct frames_hold *previous, *next;
 };
+#define FRAMES_HOLD_INIT ((struct frames_hold){.after_seq = UINT64_MAX})
 
 struct ingest_pool {
 	pthread_mutex_t lock;
@@ -359,9 +362,10 @@ struct ingest {
 	int error;
 };
 void ingests_free(struct store *store);
-/* Before the first frame; idempotent. To be released after the record that names the frames was appended, or when there will be none. */
+/* Before each frame, and after it. To be released after the record that names the frames was appended, or when there will be none. */
 void frames_hold(struct store *store, struct frames_hold *hold);
+MUST_CHECK int frames_hold_place(struct store *store, struct frames_hold *hold, const struct record_place *place);
 void frames_release(struct store *store, struct frames_hold *hold);
-bool frames_are_held(struct store *store, uint64_t last_seq); /* in a segment that ends there */
+bool frames_are_held(struct store *store, const struct segment_info *segment);
 
 #endif

@@ -36,6 +36,7 @@ static struct ingest *ingest_make(struct store *store)
 	ingest->frames = BUFFER_INIT(1 << 26);
 	ingest->packed = BUFFER_INIT(PACKED_MAX);
 	ingest->hashes = BUFFER_INIT(4096);
+	ingest->hold = FRAMES_HOLD_INIT;
 	return ingest;
 }
 
@@ -115,21 +116,64 @@ void ingests_free(struct store *store)
 		ingest_destroy(ingest);
 }
 
-void frames_hold(struct store *store, struct frames_hold *hold)
+static void hold_link(struct ingest_pool *pool, struct frames_hold *hold)
 {
-	struct ingest_pool *pool = &store->ingests;
-
-	if (hold->held)
-		return;
-	pthread_mutex_lock(&pool->lock);
-	hold->after_seq = store->log->ops->last_seq(store->log);
 	hold->held = true;
 	hold->previous = NULL;
 	hold->next = pool->holds;
 	if (pool->holds)
 		pool->holds->previous = hold;
 	pool->holds = hold;
+}
+
+void frames_hold(struct store *store, struct frames_hold *hold)
+{
+	struct ingest_pool *pool = &store->ingests;
+
+	pthread_mutex_lock(&pool->lock);
+	if (!hold->held)
+		hold_link(pool, hold);
+	hold->after_seq = MIN(hold->after_seq, store->log->ops->last_seq(store->log));
 	pthread_mutex_unlock(&pool->lock);
+}
+
+static bool hold_has(const struct frames_hold *hold, uint64_t segment)
+{
+	for (size_t i = hold->count; i > 0; i--) {
+		if (hold->segments[i - 1] == segment)
+			return true;
+	}
+	return false;
+}
+
+static int hold_add(struct frames_hold *hold, uint64_t segment)
+{
+	if (hold_has(hold, segment))
+		return 0;
+	if (hold->count == hold->room) {
+		size_t room = MAX(hold->room * 2, 4);
+		uint64_t *grown = realloc(hold->segments, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		hold->segments = grown;
+		hold->room = room;
+	}
+	hold->segments[hold->count++] = segment;
+	return 0;
+}
+
+int frames_hold_place(struct store *store, struct frames_hold *hold, const struct record_place *place)
+{
+	struct ingest_pool *pool = &store->ingests;
+	int error;
+
+	pthread_mutex_lock(&pool->lock);
+	error = hold_add(hold, place->segment);
+	if (!error)
+		hold->after_seq = UINT64_MAX;
+	pthread_mutex_unlock(&pool->lock);
+	return error;
 }
 
 void frames_release(struct store *store, struct frames_hold *hold)
@@ -142,18 +186,19 @@ void frames_release(struct store *store, struct frames_hold *hold)
 	*(hold->previous ? &hold->previous->next : &pool->holds) = hold->next;
 	if (hold->next)
 		hold->next->previous = hold->previous;
-	hold->held = false;
 	pthread_mutex_unlock(&pool->lock);
+	free(hold->segments);
+	*hold = FRAMES_HOLD_INIT;
 }
 
-bool frames_are_held(struct store *store, uint64_t last_seq)
+bool frames_are_held(struct store *store, const struct segment_info *segment)
 {
 	struct ingest_pool *pool = &store->ingests;
 	const struct frames_hold *hold;
 
 	pthread_mutex_lock(&pool->lock);
 	hold = pool->holds;
-	while (hold && hold->after_seq >= last_seq)
+	while (hold && hold->after_seq >= segment->last_seq && !hold_has(hold, segment->id))
 		hold = hold->next;
 	pthread_mutex_unlock(&pool->lock);
 	return hold != NULL;
@@ -165,14 +210,16 @@ static int frame_spill(struct ingest *ingest)
 	struct frame_ref ref = {.raw_bytes = FRAME_RAW_BYTES};
 	int error;
 
-	frames_hold(ingest->store, &ingest->hold);
 	buffer_reset(&ingest->stored);
 	error = frame_pack(
 		ingest->store, slice_first(buffer_slice(&ingest->raw), FRAME_RAW_BYTES), false, &ingest->stored);
 	if (error)
 		return error;
 	ref.stored_bytes = (uint32_t)ingest->stored.len;
+	frames_hold(ingest->store, &ingest->hold);
 	error = frame_write(ingest->store, buffer_slice(&ingest->stored), &ref);
+	if (!error)
+		error = frames_hold_place(ingest->store, &ingest->hold, &ref.place);
 	if (error)
 		return error;
 	frame_ref_put(&ingest->frames, &ref);
