@@ -157,6 +157,11 @@ static void step(struct walk *walk, const struct record_header *header)
 	walk->expected = header->seq + 1;
 }
 
+static bool fits(const struct window *w, uint64_t at, const struct record_header *header)
+{
+	return header->bytes <= w->end - at && record_room(header->bytes) <= w->end - at;
+}
+
 /*
  * The header of record `expected` cannot be read: goes on with the next one that can. The walk is over when there is none, or only such as
  * stand behind a gap in what nobody was promised.
@@ -168,7 +173,7 @@ static int resync(struct walk *walk, struct window *w, uint64_t proven)
 	int error;
 
 	while ((error = find_header(w, &at, &header)) == 0) {
-		if (header.seq >= walk->expected && header.seq < walk->bound)
+		if (header.seq >= walk->expected && header.seq < walk->bound && fits(w, at, &header))
 			break;
 		at += RECORD_ALIGN;
 	}
@@ -215,8 +220,7 @@ static int walk_record(struct walk *walk, struct window *w)
 
 	if (is_error(error))
 		return error;
-	has_header = !error && header.seq == walk->expected && header.bytes <= w->end - walk->at &&
-		     record_room(header.bytes) <= w->end - walk->at;
+	has_header = !error && header.seq == walk->expected && fits(w, walk->at, &header);
 	if (has_header)
 		error = get_payload(w, walk->at, &header, &payload);
 	if (is_error(error))
