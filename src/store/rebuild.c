@@ -180,6 +180,9 @@ static int snapshots_load(struct rebuild *b)
 			error = part_load(b, s, &s->places[p]);
 		if (!error && s->whole && s->count)
 			error = snapshot_loaded(b->rows, s->account, s->as_of);
+		/* Whoever it was, and though only this may be left of it: the number is not given out again. */
+		if (!error && s->whole && s->account)
+			error = b->rows->rows.ops->next_account(&b->rows->rows, s->account + 1);
 	}
 	return error;
 }

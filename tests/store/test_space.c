@@ -396,6 +396,40 @@ static void a_deleted_account_gives_its_space_back(void **state)
 	world_free(&w);
 }
 
+/* All that the journal still has of the account with the highest number is that it was deleted. */
+static void the_number_of_a_deleted_account_stays_taken(void **state)
+{
+	char *text = noise(1, 1500000);
+	struct account *account;
+	struct ingest *ingest;
+	uint64_t bob, carol;
+	struct world w;
+
+	(void)state;
+	world_full(&w);
+	expunge(mailbox_inbox(w.account), 1, MESSAGES);
+	retention_passes(&w);
+	world_reopen(&w);
+	assert_int_equal(store_compact(w.store), 0);
+	for (unsigned i = 1; i <= MESSAGES / 5; i++)
+		deliver_noise(mailbox_inbox(w.account), i, BODY_BYTES);
+	ingest = ingest_of(&w, text);
+	free(text);
+	ingest_free(&ingest);
+	assert_int_equal(directory_account_add(w.store, SLICE("bob@example.org"), SLICE("x"), 0, NULL, &bob), 0);
+	assert_int_equal(directory_account_delete(w.store, SLICE("bob@example.org"), NULL), 0);
+	world_reopen(&w);
+	assert_int_equal(store_compact(w.store), 0);
+	world_close(&w);
+	world_forget_index(&w);
+	world_open(&w);
+	assert_int_equal(directory_account_add(w.store, SLICE("carol@example.org"), SLICE("x"), 0, NULL, &carol), 0);
+	assert_true(carol > bob);
+	assert_int_equal(account_open(store_shard(w.store, store_shard_of(w.store, carol)), carol, &account), 0);
+	account_release(&account);
+	world_free(&w);
+}
+
 /* History that was forgotten is made up for: every UID that is not there. */
 static void vanished_survives_forgotten_history(void **state)
 {
@@ -439,6 +473,7 @@ int main(void)
 		cmocka_unit_test(damage_does_not_stop_compaction),
 		cmocka_unit_test(the_newest_segment_stays),
 		cmocka_unit_test(a_deleted_account_gives_its_space_back),
+		cmocka_unit_test(the_number_of_a_deleted_account_stays_taken),
 		cmocka_unit_test(vanished_survives_forgotten_history),
 	};
 
