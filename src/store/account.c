@@ -1,4 +1,4 @@
-#include "store/engine.h"
+#include "store/resident.h"
 
 uint64_t account_id(const struct account *account)
 {

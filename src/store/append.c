@@ -1,6 +1,7 @@
 /* Adding messages to a mailbox: one record with everything about all of them, their last frames behind it. */
-#include "store/engine.h"
+#include "store/body.h"
 #include "store/ids.h"
+#include "store/resident.h"
 
 struct adding {
 	struct mailbox *mailbox;

@@ -2,8 +2,8 @@
  * The applier: takes durable records in batches and folds them into the index, each batch in one synced transaction that also says how
  * far the index now reaches. Nobody's answer waits for it.
  */
-#include "store/engine.h"
 #include "store/index_rows.h"
+#include "store/resident.h"
 
 enum { BATCH_MAX = 32768, RETRY_MS = 200 };
 

@@ -1,5 +1,6 @@
 /* Reading bodies: one unpacked frame at a time. */
-#include "store/engine.h"
+#include "store/body.h"
+#include "store/resident.h"
 
 enum { PIN_TRIES = 4 };
 

@@ -1,6 +1,6 @@
 /* Every change of an account: encoded, appended to the journal, folded into memory, told to whoever listens. In that order. */
-#include "store/engine.h"
 #include "store/ids.h"
+#include "store/resident.h"
 
 int change_start(struct account *account, const struct actor *actor, struct buffer **ret_change)
 {

@@ -1,5 +1,6 @@
 /* Checking a data directory: every record's and every frame's checksum, every reference, every counter. */
 #include "store/check.h"
+#include "store/body.h"
 
 #include "store/ids.h"
 #include "store/upkeep.h"

@@ -3,7 +3,7 @@
  * nothing lies in them any more. What was alive stays readable at every step, whenever this is interrupted: a relocation is one record,
  * a snapshot counts when its end is there, and a segment goes last.
  */
-#include "store/engine.h"
+#include "store/body.h"
 #include "store/relocate.h"
 #include "store/snapshot.h"
 #include "store/upkeep.h"

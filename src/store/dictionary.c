@@ -1,4 +1,5 @@
 #include "store/dictionary.h"
+#include "store/body.h"
 
 #include <zdict.h>
 

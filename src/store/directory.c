@@ -3,8 +3,8 @@
 
 #include "store/address.h"
 #include "store/directory_more.h"
-#include "store/engine.h"
 #include "store/ids.h"
+#include "store/resident.h"
 
 enum { ADD_TOGETHER = 4096 };
 

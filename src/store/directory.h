@@ -1,10 +1,11 @@
 /*
- * The directory: domains, accounts, aliases and their credentials. Looking up is possible from any thread; changes go through the journal like
- * everything else and are durable and visible everywhere when the call returns (they wait for the disk: not on a shard that serves, but on a
- * worker or the command line's thread).
+ * The directory: domains, accounts, aliases and their credentials. Looking up is possible from any thread; changes go
+ * through the journal like everything else and are durable and visible everywhere when the call returns (they wait for the
+ * disk: not on a shard that serves, but on a worker or the command line's thread).
  *
- * Addresses are "local@domain": domain in lower case A-label form (the caller gives either, IDNA by libidn2 is done here), local part compared without regard to ASCII
- * case. A `+detail` at the end of the local part is not part of the account's name.
+ * Addresses are "local@domain": domain in lower case A-label form (the caller gives either, IDNA by libidn2 is done here),
+ * local part compared without regard to ASCII case. A `+detail` at the end of the local part is not part of the
+ * account's name.
  */
 #ifndef PENFOLD_STORE_DIRECTORY_H
 #define PENFOLD_STORE_DIRECTORY_H
@@ -57,8 +58,8 @@ MUST_CHECK int directory_account_by_id(
 	struct store *store, uint64_t id, struct arena *arena, struct directory_account *ret_account);
 
 /*
- * Where mail for an address goes: account, alias (followed, loops cut), `+detail` split off. Calls back for each target account, once. -ENOENT: no such user here;
- * -EXDEV: not our domain; -ENOBUFS: alias too deep.
+ * Where mail for an address goes: account, alias (followed, loops cut), `+detail` split off. Calls back for each target
+ * account, once. -ENOENT: no such user here; -EXDEV: not our domain; -ENOBUFS: alias too deep.
  */
 MUST_CHECK int directory_resolve(struct store *store, struct slice address,
 	void (*target)(void *context, const struct directory_account *account, struct slice detail), void *context);

@@ -3,7 +3,7 @@
 #include "store/address.h"
 #include "store/directory.h"
 #include "store/directory_more.h"
-#include "store/engine.h"
+#include "store/resident.h"
 
 enum { ALIAS_DEPTH_MAX = 10, RESOLVED_MAX = 1000 };
 

@@ -1,6 +1,7 @@
 /* Finding emails: in a pending record, or in the index. */
-#include "store/engine.h"
+#include "store/body.h"
 #include "store/ids.h"
+#include "store/resident.h"
 
 /* The description of an email in the pending record that has it. */
 static int pending_find(const struct pending *pending, uint64_t id, struct email_row *ret_row, struct buffer *frames)

@@ -1,5 +1,5 @@
 /* Changes to what is in a mailbox: flags, expunging, copying and moving. */
-#include "store/engine.h"
+#include "store/resident.h"
 
 /* Collects the UIDs an operation is about, as exact ranges: for its record and for whoever asked. */
 struct selection {

@@ -5,8 +5,8 @@
 #include <zstd.h>
 
 #include "base/hash.h"
+#include "store/body.h"
 #include "store/dictionary.h"
-#include "store/engine.h"
 
 enum { CODEC_PLAIN, CODEC_ZSTD, ZSTD_LEVEL = 1 };
 

@@ -1,5 +1,5 @@
 /* A message on its way in: canonical line ends, parsed, compressed frame by frame as it comes. */
-#include "store/engine.h"
+#include "store/body.h"
 
 enum {
 	INGESTS_IDLE_MAX = 64,

@@ -1,5 +1,5 @@
 /* Making, renaming and deleting mailboxes. */
-#include "store/engine.h"
+#include "store/resident.h"
 
 static struct slice parent_of(struct slice name)
 {

@@ -4,7 +4,6 @@
  * snapshots do not have. In the end emails that nothing shows any more go.
  */
 #include "store/address.h"
-#include "store/engine.h"
 #include "store/ids.h"
 #include "store/index_rows.h"
 #include "store/snapshot.h"

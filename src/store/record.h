@@ -1,10 +1,9 @@
 /*
  * What stands in the journal's records: encoding and decoding, no I/O, no state. Every byte read is checked; damage is -EBADMSG.
  *
- * A RECORD_CHANGE payload is: le32 length of the change part, the change part, then bodies. The change part is a head (who, when) and
- * one or more operations, which happen together or not at all. Numbers that a change brings about (UIDs, MODSEQs, ids) stand in it as
- * they came out, so that folding it again always gives the same state. Lists in an operation stay encoded; the *_next()
- * functions walk them.
+ * A RECORD_CHANGE payload is: le32 length of the change part, the change part, then bodies. The change part is a head (who, when) and one
+ * or more operations, which happen together or not at all. What a change brings about (UIDs, MODSEQs, ids) stands in it as it came out, so
+ * that folding it again always gives the same state. Lists in an operation stay encoded; the *_next() functions walk them.
  */
 #ifndef PENFOLD_STORE_RECORD_H
 #define PENFOLD_STORE_RECORD_H
@@ -58,9 +57,7 @@ struct change_head {
 	int64_t time_ms;
 	struct slice device, address;
 };
-
-/* `count` things, encoded one after the other. */
-struct op_list {
+struct op_list { /* `count` things, encoded one after the other */
 	uint64_t count;
 	struct slice bytes;
 };
@@ -177,7 +174,7 @@ bool copied_entry_next(struct reader *r, struct entry *ret_entry);
 
 /* ---- Writing: appended to a buffer, whose error sticks ---- */
 
-/* Begins a change part; buffers hold it with its four length bytes in front, filled in by change_finish(). */
+/* With its four length bytes in front, filled in by change_finish(). */
 void change_begin(struct buffer *b, const struct actor *actor, int64_t time_ms);
 void change_finish(struct buffer *b);
 void op_put_account(struct buffer *b, const struct op_account *op);

@@ -1,6 +1,6 @@
 /* Recovery: what the journal has beyond the index is folded into it, in large transactions. */
-#include "store/engine.h"
 #include "store/index_rows.h"
+#include "store/resident.h"
 
 enum { RECOVER_RECORDS = 16384, RECOVER_BYTES = 64 << 20 };
 

@@ -1,4 +1,5 @@
 #include "store/relocate.h"
+#include "store/body.h"
 
 enum { UNPACK_BYTES_MAX = 1 << 26 };
 

@@ -1,5 +1,5 @@
 /* An account in memory: mailboxes and counters always, a mailbox's entries when somebody asks for them. */
-#include "store/engine.h"
+#include "store/resident.h"
 
 #include "store/ids.h"
 

@@ -1,6 +1,6 @@
 /* Folding into the memory of an account: live changes as they happen, and pending ones into entries that are being loaded. */
-#include "store/engine.h"
 #include "store/fold.h"
+#include "store/resident.h"
 
 static struct resident_rows *resident_rows_of(struct rows *base)
 {

@@ -1,6 +1,6 @@
 /* Letting go of what was expunged longer ago than the retention time. */
-#include "store/engine.h"
 #include "store/ids.h"
+#include "store/resident.h"
 #include "store/upkeep.h"
 
 enum { PURGES_TOGETHER = 1024 };

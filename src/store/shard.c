@@ -1,5 +1,5 @@
 /* A shard: the accounts of one thread, what of theirs is not in the index yet, and the thread's view of the index. */
-#include "store/engine.h"
+#include "store/resident.h"
 
 enum {
 	SCRATCH_MAX = 1 << 30,

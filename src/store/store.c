@@ -5,8 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/body.h"
 #include "store/disk/disk.h"
-#include "store/engine.h"
+#include "store/resident.h"
 
 enum { PENDING_BYTES_MAX = 512 << 20, PATH_ROOM = 4096 };
 

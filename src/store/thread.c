@@ -3,7 +3,8 @@
  * has met before, else it begins one. Ids are remembered as hashes.
  */
 #include "base/hash.h"
-#include "store/engine.h"
+#include "store/body.h"
+#include "store/resident.h"
 
 enum { THREAD_REFERENCES_MAX = 32 };
 

@@ -1,7 +1,7 @@
 /* The housekeeping thread: trains dictionaries, lets go of what is past its retention, compacts. */
 #include <sys/resource.h>
 
-#include "store/engine.h"
+#include "store/body.h"
 #include "store/upkeep.h"
 
 enum { ROUND_S_MAX = 60 };

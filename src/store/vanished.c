@@ -1,5 +1,5 @@
 /* What was expunged from a mailbox since a MODSEQ: RFC 7162. */
-#include "store/engine.h"
+#include "store/resident.h"
 
 static bool is_known(struct uid_set known, uint32_t uid)
 {

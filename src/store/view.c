@@ -1,5 +1,5 @@
 /* Views: the numbers a session was told of. A view has no entries of its own but those that are gone and not told yet. */
-#include "store/engine.h"
+#include "store/resident.h"
 
 int view_open(struct mailbox *mailbox, void (*changed)(void *owner), void *owner, struct view **ret_view)
 {

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "store/disk/file.h"
-#include "store/engine.h"
+#include "store/resident.h"
 #include "support.h"
 
 static void report(void *context, struct slice line)

@@ -1,0 +1,67 @@
+/*
+ * Bodies: frames, dictionaries, messages that come in, emails that are found again, the threads they belong to.
+ */
+#ifndef PENFOLD_STORE_BODY_H
+#define PENFOLD_STORE_BODY_H
+
+#include "mail/mail.h"
+#include "store/engine.h"
+
+/* ---- Bodies ---- */
+
+enum { FRAME_RAW_BYTES = 262144, FRAME_HEADER_BYTES = 13, DICTIONARY_MESSAGE_MAX = 16384 };
+/* Compresses into `out`, header first (frame.c). Any thread. */
+MUST_CHECK int frame_pack(struct store *store, struct slice raw, bool whole_message, struct buffer *out);
+/* -EBADMSG: CRC, size or dictionary do not fit. Appends to `out`. */
+MUST_CHECK int frame_unpack(struct store *store, struct slice stored, struct buffer *out);
+/* Appends a frame as a record of its own; fills place and offset. */
+MUST_CHECK int frame_write(struct store *store, struct slice stored, struct frame_ref *ref);
+void frame_contexts_free_all(struct dictionaries *dictionaries);
+
+void dictionaries_init(struct store *store);
+MUST_CHECK int dictionaries_load(struct store *store);
+void dictionaries_free(struct store *store);
+MUST_CHECK int dictionary_learn(struct store *store, uint32_t id, struct slice bytes); /* from the index or a record */
+void dictionary_sample(struct store *store, struct slice message);
+bool dictionary_is_due(struct store *store);
+MUST_CHECK int dictionary_train(struct store *store); /* upkeep thread */
+/* Writes it again, at the end of the journal. */
+MUST_CHECK int dictionary_rewrite(struct store *store, uint32_t id, uint64_t *ret_seq);
+
+/* body.c: without an account, for checks and compaction. -ENOENT: a segment is gone. */
+MUST_CHECK int body_reader_for_row(struct store *store, const struct email_row *row, struct body_reader **ret_reader);
+
+/* email.c: where an email's description is now, pending or in the index. */
+MUST_CHECK int email_row_find(struct account *account, uint64_t id, struct email_row *ret_row, struct buffer *frames);
+
+/* thread.c */
+uint32_t thread_hashes(const struct mail_message *message, struct buffer *out); /* le64 each; returns how many */
+/* The thread an email joins: 0 when it begins a new one. Hashes not known yet are appended to `fresh`. */
+MUST_CHECK int thread_find(struct account *account, struct slice hashes, uint64_t *ret_thread, struct buffer *fresh,
+	uint64_t *ret_fresh_count);
+
+/* ingest.c */
+struct ingest {
+	struct store *store;
+	struct ingest *next_idle;
+	struct mail_parser *parser;
+	struct buffer raw;    /* canonical, of the frame being filled */
+	struct buffer stored; /* the last frame, compressed: goes into the email's own record */
+	struct buffer frames; /* frame_ref of those written ahead */
+	struct buffer packed;
+	struct buffer hashes; /* le64 each: of References, then of the Message-ID */
+	uint32_t frame_count, hash_count, last_raw_bytes;
+	uint64_t bytes;
+	struct mail_canon canon;
+	struct frames_hold hold;
+	bool finished;
+	int error;
+};
+void ingests_free(struct store *store);
+/* Before each frame, and after it. To be released after the record that names the frames was appended, or when there will be none. */
+void frames_hold(struct store *store, struct frames_hold *hold);
+MUST_CHECK int frames_hold_place(struct store *store, struct frames_hold *hold, const struct record_place *place);
+void frames_release(struct store *store, struct frames_hold *hold);
+bool frames_are_held(struct store *store, const struct segment_info *segment);
+
+#endif
