@@ -109,6 +109,7 @@ struct store {
 	_Atomic uint64_t durable, applied;
 	_Atomic uint64_t pending_bytes; /* of change parts not applied yet */
 	atomic_bool failed;
+	bool index_damaged;             /* recovery could not fold into what is there */
 	pthread_mutex_t directory_lock; /* one change of the directory at a time */
 	struct applier applier;
 	struct dictionaries dictionaries;

@@ -21,6 +21,7 @@ static int recovery_flush(struct recovery *r)
 	if (!r->count)
 		return 0;
 	error = records_apply(r->store, r->rows, r->records, r->count, r->seq);
+	r->store->index_damaged |= error == -EBADMSG;
 	for (size_t i = 0; i < r->count; i++)
 		buffer_free(&r->changes[i]);
 	r->total += r->count;

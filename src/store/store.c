@@ -196,6 +196,24 @@ static int index_open_or_make(struct store *store, bool *ret_fresh)
 	return error ? error : index_open(dir, &store->index, ret_fresh);
 }
 
+/* A log is replayed once for each time it is opened. */
+static int index_remake(struct store *store, bool salvage)
+{
+	struct slice dir = slice_of(store->dir);
+	bool fresh;
+	int error;
+
+	store_notice(store, "index-damaged", "what is new does not fit; it is made anew from the journal");
+	store->log->ops->close(&store->log);
+	index_close(&store->index);
+	error = index_remove(dir);
+	if (!error)
+		error = index_open(dir, &store->index, &fresh);
+	if (!error)
+		error = log_open(store);
+	return error ? error : store_recover(store, true, salvage);
+}
+
 static int shards_make(struct store *store)
 {
 	int error = 0;
@@ -271,6 +289,8 @@ int store_open_quiet(const struct store_settings *settings, bool rebuild, bool s
 		error = log_open(store);
 	if (!error)
 		error = store_recover(store, fresh, salvage);
+	if (error == -EBADMSG && store->index_damaged)
+		error = index_remake(store, salvage);
 	if (!error)
 		error = dictionaries_load(store);
 	if (!error)

@@ -217,6 +217,34 @@ static void closing_does_not_wait_for_a_full_index(void **state)
 	world_free(&w);
 }
 
+/* What the journal has beyond a damaged index cannot be folded into it: all of it is made anew. */
+static void a_damaged_index_is_made_anew(void **state)
+{
+	struct index_key key;
+	struct world w;
+	MDB_txn *txn;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	deliver_numbered(mailbox_inbox(w.account), 1);
+	w.settings.apply_delay_ms = 60000;
+	world_reopen(&w);
+	key = key_of(mailbox_inbox(w.account)->id);
+	assert_int_equal(index_begin(w.store->index, true, &txn), 0);
+	assert_int_equal(index_put(w.store->index, txn, TABLE_MAILBOXES, key_slice(&key), SLICE("?")), 0);
+	assert_int_equal(index_commit(txn), 0);
+	deliver_numbered(mailbox_inbox(w.account), 2);
+	assert_int_equal(store_wait_durable(w.store, account_seq(w.account)), 0);
+	world_kill_and_reopen(&w);
+	assert_int_equal(w.failed, -EBADMSG); /* the one that was left behind could not fold it either */
+	w.failed = 0;
+	assert_is_there(mailbox_inbox(w.account), 1);
+	assert_is_there(mailbox_inbox(w.account), 2);
+	world_free(&w);
+}
+
 /* ---- Crowded ---- */
 
 enum { CROWD_SHARDS = 3, CROWD_ACCOUNTS = 12, CROWD_ROUNDS = 150 };
@@ -339,6 +367,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_told_survives_kill_9),
 		cmocka_unit_test(a_full_disk_refuses_and_recovers),
+		cmocka_unit_test(a_damaged_index_is_made_anew),
 		cmocka_unit_test(closing_does_not_wait_for_a_full_index),
 		cmocka_unit_test(many_threads_do_not_get_in_each_others_way),
 	};
