@@ -218,6 +218,17 @@ struct copying {
 	int error;
 };
 
+/*
+ * Keywords that the target has no room for stay behind: better a message in the trash without one of its labels than a trash that
+ * takes no messages.
+ */
+static int keyword_translate(struct copying *c, unsigned bit)
+{
+	int error = keywords_bits(c->target, &c->source->keywords[bit], 1, &c->fresh, &c->fresh_count, &c->map[bit]);
+
+	return error == -ENOBUFS ? buffer_error(&c->fresh) : error;
+}
+
 static uint64_t keywords_translate(struct copying *c, uint64_t bits)
 {
 	uint64_t translated = 0;
@@ -226,8 +237,7 @@ static uint64_t keywords_translate(struct copying *c, uint64_t bits)
 		if (!(bits >> i & 1))
 			continue;
 		if (!c->map[i] && !c->error)
-			c->error = keywords_bits(
-				c->target, &c->source->keywords[i], 1, &c->fresh, &c->fresh_count, &c->map[i]);
+			c->error = keyword_translate(c, i);
 		translated |= c->map[i];
 	}
 	return translated;

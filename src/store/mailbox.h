@@ -88,7 +88,7 @@ MUST_CHECK int entries_store(struct mailbox *mailbox, struct uid_set uids, enum 
 
 /*
  * COPY and MOVE within an account: `from` and `to` list, ascending and one to one, what was copied and what it became (COPYUID). Flags,
- * keywords, INTERNALDATE are kept; the email is shared. Moved entries queue as expunged for every view, `by` included.
+ * INTERNALDATE and keywords are kept, but for those the target's table of keywords has no room for; the email is shared. Moved entries queue as expunged for every view, `by` included.
  */
 MUST_CHECK int entries_copy(struct mailbox *mailbox, struct uid_set uids, struct mailbox *target, bool move,
 	const struct actor *actor, struct uid_list *from, struct uid_list *to);

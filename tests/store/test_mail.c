@@ -323,6 +323,46 @@ static void too_many_keywords_are_refused(void **state)
 	world_free(&w);
 }
 
+/* A mailbox without room for a keyword takes the message all the same: a full trash must go on taking mail. */
+static void moving_leaves_keywords_behind_that_have_no_room(void **state)
+{
+	static const struct slice other[2] = {{"k7", 2}, {"Other", 5}};
+	const struct flag_set both = {.keywords = other, .keyword_count = 2};
+	struct uid_range first = {1, 1};
+	struct mailbox *inbox, *trash;
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	inbox = mailbox_inbox(w.account);
+	trash = mailbox_named(w.account, "Trash");
+	deliver_numbered(trash, 1);
+	for (int i = 0; i < STORE_KEYWORDS_MAX; i++) {
+		char name[16];
+		struct slice keyword;
+		struct flag_set set = {.keywords = &keyword, .keyword_count = 1};
+
+		(void)snprintf(name, sizeof(name), "k%d", i);
+		keyword = slice_of(name);
+		assert_int_equal(entries_store(trash, (struct uid_set){&first, 1}, FLAGS_ADD, &set, UINT64_MAX, NULL,
+					 &actor_imap, NULL, NULL),
+			0);
+	}
+	deliver_numbered(inbox, 2);
+	assert_int_equal(entries_store(inbox, (struct uid_set){&first, 1}, FLAGS_ADD, &both, UINT64_MAX, NULL,
+				 &actor_imap, NULL, NULL),
+		0);
+	assert_int_equal(entries_copy(inbox, (struct uid_set){&first, 1}, trash, true, &actor_imap, NULL, NULL), 0);
+	assert_int_equal(inbox->messages, 0);
+	assert_int_equal(trash->messages, 2);
+	assert_int_equal(entry_of(trash, 2).keywords, (uint64_t)1 << 7);
+	world_reopen(&w);
+	assert_int_equal(entry_of(mailbox_named(w.account, "Trash"), 2).keywords, (uint64_t)1 << 7);
+	world_free(&w);
+}
+
 /* After a thousand small messages of a kind there is a dictionary; those before and after it can be read. */
 static void small_messages_get_a_dictionary(void **state)
 {
@@ -445,6 +485,7 @@ int main(void)
 		cmocka_unit_test(copies_share_the_email_and_the_quota),
 		cmocka_unit_test(a_changed_entry_is_left_alone),
 		cmocka_unit_test(too_many_keywords_are_refused),
+		cmocka_unit_test(moving_leaves_keywords_behind_that_have_no_room),
 		cmocka_unit_test(small_messages_get_a_dictionary),
 		cmocka_unit_test(a_directory_has_one_user),
 		cmocka_unit_test(ids_have_their_form),
