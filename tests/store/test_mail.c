@@ -373,18 +373,19 @@ static void small_messages_get_a_dictionary(void **state)
 	world_make(&w);
 	world_open(&w);
 	world_account(&w);
+	store_stats(w.store, &before);
 	for (unsigned i = 1; i <= 1024; i++)
 		deliver_numbered(mailbox_inbox(w.account), i);
-	store_stats(w.store, &before);
+	/* One record more than messages: the dictionary's, made in the background. */
 	for (int i = 0; i < 600; i++) {
 		struct timespec pause = {0, 50000000};
 
 		store_stats(w.store, &after);
-		if (after.records > before.records)
+		if (after.records > before.records + 1024)
 			break;
 		nanosleep(&pause, NULL);
 	}
-	assert_true(after.records > before.records);
+	assert_true(after.records > before.records + 1024);
 	for (unsigned i = 1025; i <= 1100; i++)
 		deliver_numbered(mailbox_inbox(w.account), i);
 	for (int round = 0; round < 3; round++) {
