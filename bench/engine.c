@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { COLUMNS = 3, STEPS = 3, ROUNDS_MAX = 99 };
+enum { COLUMNS = 3, STEPS = 3, ROUNDS_MAX = 99, RECOVERY_MESSAGES = 50000 };
 
 static const char *const column_names[COLUMNS] = {"bare log", "journal", "whole store"};
 static struct result (*const columns[COLUMNS])(const struct bench *) = {bench_bare, bench_journal, bench_store};
@@ -163,6 +163,8 @@ int main(int argc, char **argv)
 	printf("writers  log              msgs/s    syncs/msg   cpu us/msg    of bare\n");
 	for (unsigned i = 0; i < STEPS; i++)
 		measure(&options, messages, writer_counts[i]);
+	if (options.used == COLUMNS)
+		bench_recovery(&(struct bench){dir, messages, true, 64, RECOVERY_MESSAGES});
 	messages_free(messages);
 	free(messages);
 	bench_remove(dir);

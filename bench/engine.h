@@ -36,6 +36,8 @@ struct result {
 struct result bench_bare(const struct bench *bench);
 struct result bench_journal(const struct bench *bench);
 struct result bench_store(const struct bench *bench);
+/* Prints how long opening takes when `count` messages are not in the index, and when there is no index. */
+void bench_recovery(const struct bench *bench);
 
 /*
  * What bare log and journal have in common: `writers` threads that together make `count` messages ready and hand each to `commit`, which
