@@ -2,7 +2,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "store/engine.h"
+#include "store/body.h"
+#include "store/resident.h"
 #include "support.h"
 
 enum { MESSAGES = 300, BODY_BYTES = 20000 };
