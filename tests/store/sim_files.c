@@ -520,6 +520,15 @@ static int sim_list(void *context, const char *path, int (*each)(void *arg, cons
 	return end(sim, error);
 }
 
+static int sim_zero(void *context, int file, uint64_t at, uint64_t bytes)
+{
+	char *zeros = calloc(1, bytes);
+	int error = zeros ? sim_write(context, file, at, (struct slice){zeros, bytes}) : -ENOMEM;
+
+	free(zeros);
+	return error;
+}
+
 /* ---- The test's side ---- */
 
 struct sim_files *sim_files_new(uint64_t seed)
@@ -527,8 +536,8 @@ struct sim_files *sim_files_new(uint64_t seed)
 	struct sim_files *sim = calloc(1, sizeof(*sim));
 
 	CHECK(sim && pthread_mutex_init(&sim->lock, NULL) == 0);
-	sim->system = (struct file_system){sim_open, sim_close, sim_read, sim_write, sim_sync, sim_allocate, sim_size,
-		sim_truncate, sim_rename, sim_unlink, sim_make_dir, sim_sync_dir, sim_list, sim};
+	sim->system = (struct file_system){sim_open, sim_close, sim_read, sim_write, sim_zero, sim_sync, sim_allocate,
+		sim_size, sim_truncate, sim_rename, sim_unlink, sim_make_dir, sim_sync_dir, sim_list, sim};
 	sim_files_reset(sim, seed);
 	return sim;
 }

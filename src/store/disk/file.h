@@ -15,7 +15,9 @@ struct file_system {
 	int (*read)(void *context, int file, uint64_t at, char *to, size_t bytes,
 		size_t *ret_bytes);                                             /* fewer only at the end */
 	int (*write)(void *context, int file, uint64_t at, struct slice bytes); /* all or an error */
-	int (*sync)(void *context, int file);                                   /* fdatasync(2) */
+	/* Zeros from `at` on, past the page cache where that can be; multiples of 4 KiB. */
+	int (*zero)(void *context, int file, uint64_t at, uint64_t bytes);
+	int (*sync)(void *context, int file);                     /* fdatasync(2) */
 	int (*allocate)(void *context, int file, uint64_t bytes); /* room for so many bytes, for good: fallocate(2) */
 	int (*size)(void *context, int file, uint64_t *ret_bytes);
 	int (*truncate)(void *context, int file, uint64_t bytes);

@@ -61,6 +61,35 @@ static int real_write(void *context, int file, uint64_t at, struct slice bytes)
 	return 0;
 }
 
+/* The processor need not touch what the disk is to hold. Where the file system knows no direct writing, it is done the usual way. */
+static int real_zero(void *context, int file, uint64_t at, uint64_t bytes)
+{
+	enum { PIECE = 1 << 20, ALIGNMENT = 4096 };
+	int flags = fcntl(file, F_GETFL);
+	bool direct = flags >= 0 && fcntl(file, F_SETFL, flags | O_DIRECT) == 0;
+	void *zeros = NULL;
+	int error = -posix_memalign(&zeros, ALIGNMENT, PIECE);
+
+	if (!error)
+		memset(zeros, 0, PIECE);
+	while (bytes && !error) {
+		struct slice piece = {zeros, (size_t)MIN(bytes, (uint64_t)PIECE)};
+
+		error = real_write(context, file, at, piece);
+		if (error == -EINVAL && direct) {
+			direct = false;
+			error = fcntl(file, F_SETFL, flags) < 0 ? -errno : 0;
+			continue;
+		}
+		at += piece.len;
+		bytes -= piece.len;
+	}
+	if (direct && fcntl(file, F_SETFL, flags) < 0 && !error)
+		error = -errno;
+	free(zeros);
+	return error;
+}
+
 static int real_sync(void *context, int file)
 {
 	(void)context;
@@ -157,6 +186,7 @@ const struct file_system file_system_real = {
 	.close = real_close,
 	.read = real_read,
 	.write = real_write,
+	.zero = real_zero,
 	.sync = real_sync,
 	.allocate = real_allocate,
 	.size = real_size,

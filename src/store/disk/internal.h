@@ -17,7 +17,8 @@ enum {
 	DISK_PATH_MAX = 4096,
 	DISK_NAME_ROOM = 32, /* "/", 16 digits, ".seg", NUL */
 	DISK_CHUNKS_MAX = 16,
-	DISK_FILES_MAX = 512,       /* segments kept open */
+	DISK_FILES_MAX = 512, /* segments kept open */
+	DISK_PAGE_BYTES = 4096,
 	DISK_PIECE_BYTES = 1048576, /* written and synced at a time */
 	DISK_WINDOW_BYTES = 131072, /* read at a time */
 	DISK_RETRY_MS = 200,

@@ -61,20 +61,14 @@ static bool is_urgent(struct disk *disk)
 static int write_zeros(struct disk *disk, const struct segment *segment)
 {
 	const struct file_system *files = disk->files;
-	size_t piece = MIN((uint64_t)DISK_PIECE_BYTES, disk->settings.segment_bytes);
-	char *zeros = calloc(1, piece);
+	uint64_t end = disk->settings.segment_bytes;
 	int error = 0;
 
-	if (!zeros)
-		return -ENOMEM;
-	for (uint64_t at = 0; at < disk->settings.segment_bytes && !error && !is_urgent(disk); at += piece) {
-		struct slice bytes = {zeros, (size_t)MIN(piece, disk->settings.segment_bytes - at)};
-
-		error = files->write(files->context, segment->file, at, bytes);
+	for (uint64_t at = 0; at < end && !error && !is_urgent(disk); at += DISK_PIECE_BYTES) {
+		error = files->zero(files->context, segment->file, at, MIN(DISK_PIECE_BYTES, end - at));
 		if (!error)
 			error = files->sync(files->context, segment->file);
 	}
-	free(zeros);
 	return error;
 }
 
