@@ -3,10 +3,10 @@
 /* Most mail is so already. Without branches in the loop, compilers make vector instructions of it. */
 static bool is_canonical(struct slice bytes)
 {
-	unsigned bare = 0;
+	unsigned char bare = 0; /* as narrow as the bytes: a vector then holds as many of them */
 
 	for (size_t i = 1; i < bytes.len; i++)
-		bare |= (unsigned)(bytes.at[i] == '\n') & (unsigned)(bytes.at[i - 1] != '\r');
+		bare |= (unsigned char)((bytes.at[i] == '\n') & (bytes.at[i - 1] != '\r'));
 	return !bare;
 }
 
