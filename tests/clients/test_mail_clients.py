@@ -18,8 +18,9 @@ tap = Tap()
 
 def run(command, home, text=None, expect=0):
     """Runs a client in a home of its own; fails with what it printed."""
+    hosts = write(home, "hosts", "127.0.0.1 localhost\n")
     env = {"HOME": home, "PATH": "/usr/bin:/bin:/usr/local/bin", "LANG": "C.UTF-8", "USER": "tester", "TERM": "xterm",
-           "LD_PRELOAD": ""}
+           "LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_HOSTS": hosts}
     done = subprocess.run(command, env=env, cwd=home, input=text, capture_output=True, timeout=120)
     output = done.stdout + done.stderr
     if expect is not None and done.returncode != expect:
