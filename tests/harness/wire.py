@@ -4,8 +4,15 @@ import socket
 
 
 class Lmtp:
-    def __init__(self, port):
-        self.sock = socket.create_connection(("127.0.0.1", port), 30)
+    """`place` is a port on loopback, or the path of a Unix socket."""
+
+    def __init__(self, place):
+        if isinstance(place, str):
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(30)
+            self.sock.connect(place)
+        else:
+            self.sock = socket.create_connection(("127.0.0.1", place), 30)
         self.file = self.sock.makefile("rb")
         self.reply()
         self.command(b"LHLO test.example.org")

@@ -64,6 +64,7 @@ class Server:
         self.imap, self.imaps, self.pop3, self.lmtp = free_ports(4)
         self.config_path = os.path.join(folder, "penfold.conf")
         self.data = os.path.join(folder, "data")
+        self.lmtp_path = os.path.join(folder, "lmtp")
         self.log_path = os.path.join(folder, "log")
         self.process = None
         self.certificates = [make_certificate(folder, "a", "a.example.org"), make_certificate(folder, "b", "b.example.org")]
@@ -73,7 +74,7 @@ class Server:
         keys = {
             "data_dir": self.data, "control_socket": os.path.join(self.folder, "control"), "user": "root", "gates": 1,
             "listen_imap": f"{self.host}:{self.imap}", "listen_imaps": f"{self.host}:{self.imaps}",
-            "listen_pop3": f"{self.host}:{self.pop3}", "listen_lmtp": f"127.0.0.1:{self.lmtp}", "argon2_memory": "8M",
+            "listen_pop3": f"{self.host}:{self.pop3}", "listen_lmtp": f"127.0.0.1:{self.lmtp}, {self.lmtp_path}", "argon2_memory": "8M",
             "argon2_passes": 1, "throttle_loopback": "yes", "retention": "30d"}
         keys.update(changes)
         with open(self.config_path, "w") as file:
@@ -286,6 +287,16 @@ def sessions_are_counted(server):
     assert server.cli("status", "--json")["sessions"]["imap"] == 1
     imap.good(b"LOGOUT")
     server.wait_for(lambda: server.cli("account", "info", "ann@example.org", "--json")["sessions"]["imap"] == 0)
+
+
+def mail_over_a_unix_socket(server):
+    lmtp = Lmtp(server.lmtp_path)
+    assert lmtp.send(["ann@example.org", "nobody@example.org"], message("through a path")) == [250, 550]
+    lmtp.close()
+    imap = server.login("ann@example.org")
+    imap.good(b"SELECT INBOX")
+    assert imap.good(b'SEARCH SUBJECT "through a path"')[1] != [b"* SEARCH"]
+    imap.close()
 
 
 def password_changes_at_once(server):
@@ -746,6 +757,7 @@ def running(tap, server, other):
     tap.run("each process listens on what is its own only", children_hold_nothing_of_others, server)
     tap.run("the command line works on the running server", manage, server, "online")
     tap.run("sessions are counted", sessions_are_counted, server)
+    tap.run("LMTP on a Unix socket", mail_over_a_unix_socket, server)
     tap.run("a new password counts at once", password_changes_at_once, server)
     tap.run("sessions of disabled and deleted accounts end", disabled_and_deleted, server)
     tap.run("a quota holds for LMTP and IMAP", quota, server)
