@@ -5,10 +5,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { COLUMNS = 3, STEPS = 3, ROUNDS_MAX = 99, RECOVERY_MESSAGES = 50000 };
+enum { COLUMNS = 4, STEPS = 3, ROUNDS_MAX = 99, RECOVERY_MESSAGES = 50000 };
 
-static const char *const column_names[COLUMNS] = {"bare log", "journal", "whole store"};
-static struct result (*const columns[COLUMNS])(const struct bench *) = {bench_bare, bench_journal, bench_store};
+static const char *const column_names[COLUMNS] = {"bare log", "bare, read", "journal", "whole store"};
+static struct result (*const columns[COLUMNS])(const struct bench *) = {
+	bench_bare, bench_bare_reading, bench_journal, bench_store};
 static const unsigned writer_counts[STEPS] = {1, 16, 64};
 
 double bench_cpu(void)
@@ -73,7 +74,7 @@ static void measure(const struct options *options, const struct messages *messag
 			count /= share[i];
 	for (unsigned round = 0; round < options->rounds; round++) {
 		for (unsigned c = 0; c < options->used; c++) {
-			struct bench bench = {options->dir, messages, options->compress, writers, count};
+			struct bench bench = {options->dir, messages, options->compress, false, writers, count};
 			struct result result;
 
 			sync();
@@ -83,11 +84,12 @@ static void measure(const struct options *options, const struct messages *messag
 			cpu[c][round] = result.cpu_seconds * 1e6 / count;
 		}
 	}
-	for (unsigned c = 0; c < options->used; c++) {
+	for (unsigned c = 0; c < options->used; c++)
 		rate[c] = median(rates[c], options->rounds);
-		printf("%7u  %-12s %10.0f %12.4f %12.1f %10.3f\n", writers, column_names[c], rate[c],
-			median(syncs[c], options->rounds), median(cpu[c], options->rounds), rate[c] / rate[0]);
-	}
+	for (unsigned c = 0; c < options->used; c++)
+		printf("%7u  %-12s %10.0f %12.4f %12.1f %10.3f %10.3f\n", writers, column_names[c], rate[c],
+			median(syncs[c], options->rounds), median(cpu[c], options->rounds), rate[c] / rate[0],
+			rate[c] / rate[1]);
 	(void)fflush(stdout);
 }
 
@@ -160,11 +162,11 @@ int main(int argc, char **argv)
 	messages_make(messages, 42);
 	printf("%u rounds, %.1f KB mean message, bare log and journal %s\n\n", options.rounds,
 		(double)messages->bytes / BENCH_POOL / 1000, options.compress ? "zstd level 1" : "uncompressed");
-	printf("writers  log              msgs/s    syncs/msg   cpu us/msg    of bare\n");
+	printf("writers  log              msgs/s    syncs/msg   cpu us/msg    of bare    of read\n");
 	for (unsigned i = 0; i < STEPS; i++)
 		measure(&options, messages, writer_counts[i]);
 	if (options.used == COLUMNS)
-		bench_recovery(&(struct bench){dir, messages, true, 64, RECOVERY_MESSAGES});
+		bench_recovery(&(struct bench){dir, messages, true, false, 64, RECOVERY_MESSAGES});
 	messages_free(messages);
 	free(messages);
 	bench_remove(dir);

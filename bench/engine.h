@@ -2,7 +2,8 @@
  * bench/engine: how many messages per second are taken in durably, and what that is compared with.
  *
  *   bare log     each writer hands its bytes to the simplest possible log: one write and one sync for everybody who waits
- *   journal      the same bytes, as records of store/disk
+ *   bare, read   the same log, and each writer also reads its message as a delivery must: line ends, MIME, its description
+ *   journal      the bare log's bytes, as records of store/disk
  *   whole store  the same messages, delivered to 1,000 accounts: parsed, compressed, indexed in the background
  */
 #ifndef PENFOLD_BENCH_ENGINE_H
@@ -25,6 +26,7 @@ struct bench {
 	const char *dir;
 	const struct messages *messages;
 	bool compress; /* bare log and journal: by the writer's thread, zstd level 1 */
+	bool read;     /* bare log: and the message is read */
 	unsigned writers;
 	unsigned count; /* messages in this round, all writers together */
 };
@@ -34,6 +36,7 @@ struct result {
 	uint64_t syncs, bytes;
 };
 struct result bench_bare(const struct bench *bench);
+struct result bench_bare_reading(const struct bench *bench);
 struct result bench_journal(const struct bench *bench);
 struct result bench_store(const struct bench *bench);
 /* Prints how long opening takes when `count` messages are not in the index, and when there is no index. */
