@@ -3,7 +3,7 @@ BUILD ?= build
 CHECK ?= build-check
 JOBS ?= $(shell nproc)
 
-.PHONY: all build run check fuzz bench bench-engine crash install format clean
+.PHONY: all build run check fuzz bench-engine install format clean
 
 all: build
 
