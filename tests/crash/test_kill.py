@@ -1,90 +1,57 @@
-"""kill -9 of the running core under delivery and STORE load, again and again: every acknowledged message is there once, byte for byte, and every
-acknowledged flag stands.
+"""kill -9 of core, gate or supervisor under mixed load of real clients, again and again. After each: what was acknowledged is there once, byte for
+byte, nothing is half done, and the killed process is replaced - or, when it was the supervisor, everything ends and can be started again at once.
 
-    test_kill.py PENFOLD [ROUNDS]
+    test_kill.py PENFOLD [ROUNDS [SEED]]     or PENFOLD_KILL_ROUNDS=...; 50 rounds unless said otherwise
 """
 import os
 import random
+import shutil
 import signal
+import socket
 import sys
+import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from demo import Demo
-from messages import small
+from load import Deliverer, ImapAccount, PopAccount, ProgramsAccount
 from tap import Tap
-from wire import Imap, Lmtp
+from wire import Imap
 
-USERS, DELIVERERS, STORERS = 3, 4, 2
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 10
-
-
-class Load:
-    def __init__(self, demo):
-        self.demo, self.lock, self.over = demo, threading.Lock(), False
-        self.acknowledged, self.attempted = {}, {}  # Message-ID -> (user, body)
-        self.flags = {}  # (user, message id) -> [acknowledged set, attempted sets since then]
-        self.crashes_seen = 0
-
-    def deliverer(self, seed):
-        rng, number, lmtp = random.Random(seed), 0, None
-        while not self.over:
-            try:
-                lmtp = lmtp or Lmtp(self.demo.lmtp)
-                number += 1
-                body = small(f"{seed}-{number}", rng, rng.choice([200, 2000, 30000, 300000 if number % 40 == 0 else 500]))
-                user = rng.choice(self.demo.users)
-                key = body.split(b"Message-ID: ")[1].split(b"\r\n")[0]
-                with self.lock:
-                    self.attempted[key] = (user, body)
-                if lmtp.send([user], body) == [250]:
-                    with self.lock:
-                        self.acknowledged[key] = (user, body)
-            except OSError:
-                self.crashes_seen += 1
-                lmtp = None
-                time.sleep(0.02)
-
-    def storer(self, seed):
-        rng, imap, ids = random.Random(seed), None, {}
-        user = self.demo.users[seed % USERS]
-        while not self.over:
-            try:
-                if imap is None:
-                    imap, ids = Imap(self.demo.imap, user, self.demo.password), {}
-                    imap.good(b"SELECT INBOX")
-                if rng.random() < 0.1 or not ids:
-                    for line in imap.good(b"UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")[1]:
-                        if b"Message-ID: " in line:
-                            ids[line.split(b"Message-ID: ")[1].split(b"\r\n")[0]] = line.split(b"UID ")[1].split(b" ")[0]
-                    time.sleep(0.05)
-                    continue
-                key = rng.choice(list(ids))
-                wanted = frozenset(f for f in (b"\\Seen", b"\\Flagged", b"\\Answered", b"$Work") if rng.random() < 0.5)
-                with self.lock:
-                    state = self.flags.setdefault((user, key), [None, []])
-                    state[1].append(wanted)
-                imap.good(b"UID STORE " + ids[key] + b" FLAGS (" + b" ".join(sorted(wanted)) + b")")
-                with self.lock:
-                    self.flags[(user, key)] = [wanted, []]
-            except (OSError, RuntimeError):
-                imap = None
-                time.sleep(0.02)
+ROUNDS = int(sys.argv[2] if len(sys.argv) > 2 else os.environ.get("PENFOLD_KILL_ROUNDS", 50))
+SEED = int(sys.argv[3] if len(sys.argv) > 3 else random.randrange(1 << 32))
+VICTIMS = ("core", "gate", "core", "supervisor")
+PORTS, USERS, DELIVERERS, END_S = 5, 4, 2, 10
 
 
-def crash_rounds(demo, load):
-    for _ in range(ROUNDS):
-        time.sleep(random.uniform(0.3, 1.0))
-        core = demo.wait_for(demo.core)
-        os.kill(core, signal.SIGKILL)
-        demo.wait_for(lambda: demo.core() not in (None, core))
-        demo.wait_for(lambda: can_login(demo))
-    time.sleep(0.5)
-    load.over = True
+def free_base_port(rng):
+    """The first of some ports in a row: the demo must come back on those it had."""
+    for _ in range(200):
+        base = rng.randrange(20000, 30000)
+        try:
+            for port in range(base, base + PORTS):
+                with socket.socket() as sock:
+                    sock.bind(("127.0.0.1", port))
+            return base
+        except OSError:
+            continue
+    raise RuntimeError("no free ports in a row")
 
 
-def can_login(demo):
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def gates(demo):
+    return [pid for pid in demo.children() if pid != demo.core()]
+
+
+def serves(demo):
     try:
         Imap(demo.imap, demo.user, demo.password).close()
         return True
@@ -92,55 +59,121 @@ def can_login(demo):
         return False
 
 
-def strip_trace(body):
-    return body[body.index(b"From: Ann"):]
+def kill_core(demo, rng):
+    core, others = demo.wait_for(demo.core), set(gates(demo))
+    os.kill(core, signal.SIGKILL)
+    demo.wait_for(lambda: demo.core() not in (None, core))
+    assert not others & set(demo.children()), "gates of a core that is gone stay"
 
 
-def verify(tap, demo, load):
-    lost, twice, changed, flags_wrong, unknown, found = [], [], [], [], [], {}
-    for user in demo.users:
-        imap = Imap(demo.imap, user, demo.password)
-        imap.good(b"SELECT INBOX")
-        for line in imap.good(b"UID FETCH 1:* (UID FLAGS BODY.PEEK[])")[1]:
-            if b"FETCH (" not in line[:40]:
-                continue
-            body = strip_trace(line.split(b"}\r\n", 1)[1][:-1])
-            key = body.split(b"Message-ID: ")[1].split(b"\r\n")[0]
-            flags = frozenset(line.split(b"FLAGS (")[1].split(b")")[0].split()) - {b"\\Recent"}
-            if key in found:
-                twice.append(key)
-            found[key] = user
-            if key not in load.attempted:
-                unknown.append(key)
-            elif (user, body) != load.attempted[key]:
-                changed.append(key)
-            acked, tried = load.flags.get((user, key), [frozenset(), []])
-            if flags != (acked or frozenset()) and flags not in tried:
-                flags_wrong.append((key, flags, acked, tried))
-        imap.close()
-    lost = [key for key in load.acknowledged if key not in found]
-    tap.ok(len(load.acknowledged) > 20 * ROUNDS, f"enough was acknowledged: {len(load.acknowledged)} messages, {len(load.flags)} flagged")
-    tap.ok(load.crashes_seen >= ROUNDS, f"the load met the crashes ({load.crashes_seen} broken connections)")
-    tap.ok(not lost, "every acknowledged message is there", lost[:10])
-    tap.ok(not twice, "none is there twice", twice[:10])
-    tap.ok(not changed and not unknown, "each is what was sent, byte for byte", (changed + unknown)[:10])
-    tap.ok(not flags_wrong, "every acknowledged flag stands", flags_wrong[:5])
+def kill_gate(demo, rng):
+    """Takes nobody's plain connection with it: those are core's."""
+    core, before = demo.wait_for(demo.core), gates(demo)
+    session = Imap(demo.imap, demo.user, demo.password)
+    victim = rng.choice(before)
+    os.kill(victim, signal.SIGKILL)
+    demo.wait_for(lambda: victim not in demo.children() and len(gates(demo)) == len(before))
+    session.good(b"NOOP")
+    session.close()
+    assert demo.core() == core, "core ended with a gate"
+
+
+def kill_supervisor(demo, rng):
+    """All end, and leave ports and data directory to the next, which comes at once."""
+    everybody = [demo.process.pid] + demo.children()
+    os.kill(demo.process.pid, signal.SIGKILL)
+    demo.process.wait()
+    demo.process.stdout.close()
+    demo.process = None
+    end = time.monotonic() + END_S
+    while any(map(alive, everybody)):
+        assert time.monotonic() < end, ("orphans", [pid for pid in everybody if alive(pid)])
+        time.sleep(0.01)
+    demo.stderr.close()
+    demo.start()
+
+
+def in_threads(functions):
+    """Runs all at once; the first thing that went wrong goes on in the caller."""
+    wrong = []
+
+    def guard(function):
+        try:
+            function()
+        except BaseException as error:
+            wrong.append(error)
+    threads = [threading.Thread(target=guard, args=(function,)) for function in functions]
+    for thread in threads:
+        thread.start()
+    return threads, wrong
+
+
+def joined(threads, wrong):
+    for thread in threads:
+        thread.join()
+    if wrong:
+        raise wrong[0]
+
+
+def one_round(demo, workers, accounts, rng, victim):
+    over = threading.Event()
+    running = in_threads([lambda w=w: w.work(over) for w in workers])
+    try:
+        time.sleep(rng.uniform(0.05, 0.4))
+        {"core": kill_core, "gate": kill_gate, "supervisor": kill_supervisor}[victim](demo, rng)
+        demo.wait_for(lambda: serves(demo))
+    finally:
+        over.set()
+        joined(*running)
+    joined(*in_threads([account.check for account in accounts]))
+
+
+def rounds(demo, workers, accounts, rng, counts):
+    for number in range(ROUNDS):
+        victim = VICTIMS[number % len(VICTIMS)]
+        try:
+            one_round(demo, workers, accounts, rng, victim)
+        except Exception as error:
+            raise AssertionError(f"round {number}, kill -9 of {victim}, seed {SEED}") from error
+        counts[victim] = counts.get(victim, 0) + 1
+    return ", ".join(f"{victim} {count} times" for victim, count in counts.items())
+
+
+def all_again(demo, accounts):
+    """Every byte of everything, and what mbsync made of it."""
+    programs = accounts[-1]
+    programs.synchronise()
+    for account in accounts:
+        account.check(everything=True)
+    local = programs.local_keys()
+    assert sorted(set(local)) == sorted(local), "twice in the Maildir"
+    assert set(local) == set(programs.arrivals[0].seen.values()), "the Maildir and INBOX do not hold the same"
+
+
+def run(tap, demo, home):
+    rng = random.Random(SEED)
+    accounts = [ImapAccount(demo, 0, random.Random(rng.random()), False), ImapAccount(demo, 1, random.Random(rng.random()), True),
+                PopAccount(demo, 2, random.Random(rng.random())), ProgramsAccount(demo, 3, random.Random(rng.random()), home)]
+    deliverers = [Deliverer(demo, accounts, random.Random(rng.random()), i) for i in range(DELIVERERS)]
+    for account in accounts:
+        account.prepare()
+    counts = {}
+    tap.run(f"{ROUNDS} times kill -9 under load: what was acknowledged is there, and nothing half", rounds, demo, accounts + deliverers, accounts, rng, counts)
+    tap.run("at the end everything is there, byte for byte, once, also in the Maildir that mbsync keeps", all_again, demo, accounts)
+    names = ("IMAP", "IMAP with TLS", "POP3", "curl and mbsync", "LMTP", "LMTP")
+    done = ", ".join(f"{name} {w.done} done, {w.broken} broken off" for name, w in zip(names, accounts + deliverers))
+    tap.ok(sum(w.done for w in accounts + deliverers) > 20 * ROUNDS and all(w.done > ROUNDS / 5 for w in accounts + deliverers),
+           f"enough was done: {done}")
+    tap.ok(all(w.broken for w in accounts + deliverers), "the load met the kills")
+    tap.run("kill -9 of everything, and a start on the same folder", lambda: (demo.kill(), demo.stderr.close(), demo.start()))
+    tap.run("holds the same", all_again, demo, accounts)
 
 
 tap = Tap()
-with Demo(sys.argv[1], users=USERS) as demo:
-    load = Load(demo)
-    threads = [threading.Thread(target=load.deliverer, args=(i,)) for i in range(DELIVERERS)]
-    threads += [threading.Thread(target=load.storer, args=(i,)) for i in range(STORERS)]
-    for thread in threads:
-        thread.start()
-    try:
-        tap.run(f"{ROUNDS} times kill -9 of core, and it comes back", crash_rounds, demo, load)
-    finally:
-        load.over = True
-        for thread in threads:
-            thread.join()
-    verify(tap, demo, load)
-    tap.run("kill -9 of everything, and a start on the same folder", lambda: (demo.kill(), demo.start()))
-    verify(tap, demo, load)
+home = tempfile.mkdtemp(prefix="penfold-home-")
+try:
+    with Demo(sys.argv[1], users=USERS, base_port=free_base_port(random.Random())) as demo:
+        run(tap, demo, home)
+finally:
+    shutil.rmtree(home, ignore_errors=True)
 tap.done()

@@ -28,8 +28,8 @@ def insecure_tls():
 class Demo:
     """with Demo(program) as demo: demo.imap, demo.lmtp, ... are ports, demo.user and demo.password the first account."""
 
-    def __init__(self, program, users=1, directory=None, keep=False, wrapper=()):
-        self.program, self.user_count, self.wrapper = program, users, list(wrapper)
+    def __init__(self, program, users=1, directory=None, keep=False, wrapper=(), base_port=0):
+        self.program, self.user_count, self.wrapper, self.base_port = program, users, list(wrapper), base_port
         self.own_directory = directory is None and not keep
         self.directory = directory or tempfile.mkdtemp(prefix="penfold-test-")
         self.process = None
@@ -38,7 +38,8 @@ class Demo:
         env = dict(os.environ, ASAN_OPTIONS="detect_leaks=0:abort_on_error=0")
         self.stderr = open(os.path.join(self.directory + ".stderr"), "ab")
         self.process = subprocess.Popen(
-            self.wrapper + [self.program, "demo", "--dir", self.directory, "--users", str(self.user_count), "--base-port", "0"],
+            self.wrapper + [self.program, "demo", "--dir", self.directory, "--users", str(self.user_count),
+                            "--base-port", str(self.base_port)],
             stdout=subprocess.PIPE, stderr=self.stderr, text=True, env=env, start_new_session=True)
         line = self.process.stdout.readline()
         if not line:
