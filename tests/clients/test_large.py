@@ -7,78 +7,23 @@ import os
 import re
 import socket
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 from demo import Demo
+from large import MEBIBYTE, Memory, deliver, digest_of, pieces
 from tap import Tap
 from wire import Imap, Lmtp
 
-MEBIBYTE = 1 << 20
-BYTES, ALLOWED = 98 * MEBIBYTE, 24 * MEBIBYTE
-HEADER = (b"From: Ann <ann@example.org>\r\nTo: user0@example.org\r\nSubject: Large\r\nMIME-Version: 1.0\r\n"
-          b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee the attachment.\r\n"
-          b"--b\r\nContent-Type: application/octet-stream; name=big.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n")
-
-
-def pieces():
-    """The body in pieces of about 1 MB, the same each time; base64 of noise, so that it does not compress."""
-    yield HEADER
-    sent, number = len(HEADER), 0
-    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    table = bytes(alphabet[i % 64] for i in range(256))
-    while sent < BYTES:
-        noise = b"".join(hashlib.blake2b(b"%d.%d" % (number, i)).digest() for i in range(16384)).translate(table)
-        piece = b"\r\n".join(noise[i:i + 76] for i in range(0, len(noise), 76)) + b"\r\n"
-        sent, number = sent + len(piece), number + 1
-        yield piece
-    yield b"--b--\r\n"
-
-
-class Memory(threading.Thread):
-    """Highest anonymous memory of core while it runs."""
-
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self.pid, self.over = pid, False
-        self.first = self.highest = self.now()
-
-    def now(self):
-        with open(f"/proc/{self.pid}/status") as file:
-            return int(re.search(r"RssAnon:\s+(\d+) kB", file.read()).group(1)) * 1024
-
-    def run(self):
-        while not self.over:
-            self.highest = max(self.highest, self.now())
-            time.sleep(0.005)
+ALLOWED = 24 * MEBIBYTE
 
 
 def watched(demo, tap, name, function):
     memory = Memory(demo.core())
     memory.start()
     tap.run(name, function)
-    memory.over = True
-    memory.join()
-    grown = memory.highest - memory.first
+    grown = memory.grown()
     tap.ok(grown < ALLOWED, f"{name}: memory grew by {grown / MEBIBYTE:.1f} MiB, below {ALLOWED // MEBIBYTE}")
-
-
-def deliver(demo):
-    lmtp = Lmtp(demo.lmtp)
-    lmtp.command(b"MAIL FROM:<a@example.org>")
-    lmtp.command(b"RCPT TO:<" + demo.user.encode() + b">")
-    assert lmtp.command(b"DATA")[0] == 354
-    for piece in pieces():
-        lmtp.sock.sendall(piece)
-    assert lmtp.command(b".")[0] == 250
-
-
-def digest_of(parts):
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
 
 
 def fetch(demo, want):
