@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -42,6 +45,7 @@ enum {
 	SCOPE_SIGNAL = 1 << 1,        /* 6 */
 };
 enum { ACCESS_FIRST_VERSION = (1 << 13) - 1 };
+enum { SOCKET_TYPE_MASK = 15 }; /* of socketpair(2)'s second argument; the rest are flags */
 
 struct ruleset {
 	uint64_t files, net, scoped;
@@ -142,26 +146,23 @@ static const char *const basic_calls[] = {
 	"rt_sigprocmask",
 	"rt_sigreturn",
 	"sched_yield",
-	"sendmsg",
-	"sendto",
-	"setsockopt",
-	"shutdown",
 	"sigaltstack",
 	"time",
 	"write",
 	"writev",
 };
 
-/* Files (Landlock says which), threads, new loops, and what libraries ask in passing. */
+/*
+ * Files (Landlock says which), threads, new loops, and what libraries ask in passing. Landlock does not look at modes, owners, times and
+ * attributes: what changes those by path is not here.
+ */
 static const char *const core_calls[] = {
 	"access",
 	"accept",
 	"capget",
 	"chdir",
-	"chmod",
 	"clock_getres",
 	"copy_file_range",
-	"creat",
 	"dup",
 	"dup2",
 	"dup3",
@@ -175,9 +176,7 @@ static const char *const core_calls[] = {
 	"fallocate",
 	"fchdir",
 	"fchmod",
-	"fchmodat",
 	"fchown",
-	"fcntl",
 	"fdatasync",
 	"fgetxattr",
 	"flock",
@@ -197,13 +196,11 @@ static const char *const core_calls[] = {
 	"getgroups",
 	"getpgrp",
 	"getppid",
-	"getpriority",
 	"getresgid",
 	"getresuid",
 	"getrlimit",
 	"getrusage",
 	"getuid",
-	"getxattr",
 	"link",
 	"linkat",
 	"lseek",
@@ -246,12 +243,10 @@ static const char *const core_calls[] = {
 	"sched_getaffinity",
 	"sched_getparam",
 	"sched_getscheduler",
-	"sched_setaffinity",
 	"select",
 	"sendfile",
 	"set_robust_list",
 	"set_tid_address",
-	"setpriority",
 	"signalfd4",
 	"splice",
 	"stat",
@@ -264,12 +259,10 @@ static const char *const core_calls[] = {
 	"timerfd_create",
 	"timerfd_gettime",
 	"timerfd_settime",
-	"truncate",
 	"umask",
 	"uname",
 	"unlink",
 	"unlinkat",
-	"utimensat",
 };
 
 /* Asked by libraries in passing: told no, and left alive. Landlock would say the same of the files. */
@@ -324,6 +317,52 @@ static int add_ioctls(scmp_filter_ctx filter)
 	return error;
 }
 
+static int add_fcntls(scmp_filter_ctx filter, const int *commands, size_t count)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < count && !error; i++)
+		error = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
+	return error;
+}
+
+/* Those that the program sets. Others reach far, and a listening socket is shared: a filter on it would deafen all who come after. */
+static int add_socket_options(scmp_filter_ctx filter)
+{
+	static const struct {
+		int level, name;
+	} options[] = {{SOL_SOCKET, SO_KEEPALIVE}, {IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_TCP, TCP_KEEPIDLE},
+		{IPPROTO_TCP, TCP_KEEPINTVL}};
+	int error = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(options) && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+			SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)options[i].level),
+			SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)options[i].name));
+	return error;
+}
+
+/*
+ * MSG_FASTOPEN connects a socket without connect(2), past Landlock, too; and shutting down the reading side of a listening socket makes
+ * it one that can be connected, and deafens every process that shares it.
+ */
+static int add_socket_calls(scmp_filter_ctx filter)
+{
+	const struct scmp_arg_cmp sends_to = SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0);
+	const struct scmp_arg_cmp sends_message = SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0);
+	const struct scmp_arg_cmp of_writing = SCMP_A1(SCMP_CMP_EQ, SHUT_WR);
+	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, sends_to);
+
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1, sends_message);
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(shutdown), 1, of_writing);
+	if (!error)
+		error = add_socket_options(filter);
+	return error;
+}
+
 static int add_basics(scmp_filter_ctx filter)
 {
 	int error = add_calls(filter, SCMP_ACT_ALLOW, basic_calls, ARRAY_LEN(basic_calls));
@@ -332,6 +371,8 @@ static int add_basics(scmp_filter_ctx filter)
 		error = add_memory_calls(filter);
 	if (!error)
 		error = add_ioctls(filter);
+	if (!error)
+		error = add_socket_calls(filter);
 	/* abort(3) signals its own process; no other may be signalled. */
 	if (!error)
 		error = seccomp_rule_add(
@@ -344,22 +385,40 @@ static int add_gate_calls(scmp_filter_ctx filter)
 	static const int commands[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL};
 	int error = add_basics(filter);
 
-	for (size_t i = 0; i < ARRAY_LEN(commands) && !error; i++)
-		error = seccomp_rule_add(
-			filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
+	if (!error)
+		error = add_fcntls(filter, commands, ARRAY_LEN(commands));
 	if (!error && FORBIDDEN == SCMP_ACT_KILL_PROCESS)
 		error = add_calls(filter, SCMP_ACT_ERRNO(EACCES), refused_calls, ARRAY_LEN(refused_calls));
 	return error;
 }
 
-/* Threads, but no processes; pairs, but no other sockets; limits looked at, not changed; other threads given way to. */
+/* Other threads of core are given way to; other processes are not touched: 0 is the calling thread. */
+static int add_scheduling_calls(scmp_filter_ctx filter)
+{
+	const struct scmp_arg_cmp itself = SCMP_A0(SCMP_CMP_EQ, 0);
+	const struct scmp_arg_cmp gives_way = SCMP_A1(SCMP_CMP_EQ, SCHED_BATCH);
+	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setscheduler), 2, itself, gives_way);
+
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2,
+			SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1(SCMP_CMP_EQ, 0));
+	/* Its own limits are looked at, not changed. */
+	if (!error)
+		error = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, itself, SCMP_A2(SCMP_CMP_EQ, 0));
+	return error;
+}
+
+/* Threads, but no processes; connected pairs, but no other sockets: a datagram socket could be pointed at any daemon's. */
 static int add_core_calls(scmp_filter_ctx filter)
 {
+	/* Without F_SETOWN, with which the kernel signals whatever process one likes. */
+	static const int commands[] = {
+		F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW};
 	const struct scmp_arg_cmp is_thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
 	const struct scmp_arg_cmp is_local = SCMP_A0(SCMP_CMP_EQ, AF_UNIX);
-	const struct scmp_arg_cmp only_looks = SCMP_A2(SCMP_CMP_EQ, 0);
+	const struct scmp_arg_cmp is_stream = SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE_MASK, SOCK_STREAM);
 	const struct scmp_arg_cmp is_name = SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME);
-	const struct scmp_arg_cmp gives_way = SCMP_A1(SCMP_CMP_EQ, SCHED_BATCH);
 	int error = add_basics(filter);
 
 	if (!error)
@@ -367,18 +426,18 @@ static int add_core_calls(scmp_filter_ctx filter)
 	if (!error)
 		error = add_calls(filter, FORBIDDEN, deadly_calls, ARRAY_LEN(deadly_calls));
 	if (!error)
+		error = add_fcntls(filter, commands, ARRAY_LEN(commands));
+	if (!error)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, is_thread);
 	/* Its flags lie in memory, where no filter sees them; libc then takes clone(2). */
 	if (!error)
 		error = add_call(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3");
 	if (!error)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, is_local);
-	if (!error)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, only_looks);
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 2, is_local, is_stream);
 	if (!error)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, is_name);
 	if (!error)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setscheduler), 1, gives_way);
+		error = add_scheduling_calls(filter);
 	return error;
 }
 
@@ -393,7 +452,10 @@ static int filter_calls(uint32_t otherwise, int (*add)(scmp_filter_ctx filter))
 	if (!filter)
 		return -ENOMEM;
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: dozens of calls are allowed */
-	error = add(filter);
+	/* Usually only the thread that came by another door would be killed, and the rest go on without it. */
+	error = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (!error)
+		error = add(filter);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);

@@ -9,9 +9,10 @@
 
 #include "base/base.h"
 
-/* No file, no new socket (but accepted ones), no other program, no other process. What is not allowed kills the process. */
+/* No file, no new socket (but accepted ones), no connection, no other program, no other process. What is not allowed kills the process. */
 MUST_CHECK int gate_sandbox_gate(void);
-/* Files below `data_dir` only; no new socket but pairs and accepted ones; no other program, no other process; threads are fine. */
+/* Files below `data_dir` only (of others it may learn that they exist); no new socket but stream pairs and accepted ones; no other program,
+ * no other process; threads are fine. */
 MUST_CHECK int gate_sandbox_core(const char *data_dir);
 
 #endif

@@ -208,7 +208,7 @@ static void run_behind_others(void)
 {
 	const struct sched_param none = {0};
 
-	(void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+	(void)sched_setscheduler(0, SCHED_BATCH, &none); /* this thread */
 }
 
 void *disk_writer_run(void *arg)
