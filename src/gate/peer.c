@@ -146,6 +146,18 @@ static void take_cancel(struct gate_peer *peer, const struct gate_message *messa
 	peer->events->auth_cancel(peer->owner, message->id);
 }
 
+/* A listening socket, a channel or a file would be read and written in the name of an account just as well. */
+static bool is_client(int fd)
+{
+	int type = 0, listens = 1;
+	socklen_t size = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM)
+		return false;
+	size = sizeof(listens);
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && !listens;
+}
+
 static void take_handover(struct gate_peer *peer, const struct gate_message *message, int *fd)
 {
 	struct exchange *exchange = exchange_find(peer, message->id);
@@ -158,7 +170,7 @@ static void take_handover(struct gate_peer *peer, const struct gate_message *mes
 		break_off(peer, "a hand-over of a login that is not through");
 		return;
 	}
-	if (exchange->tls == (*fd >= 0)) {
+	if (exchange->tls ? *fd >= 0 : !is_client(*fd)) {
 		break_off(peer, "a hand-over with the wrong descriptor");
 		return;
 	}

@@ -4,7 +4,8 @@
  *
  * The rules, kept here so that the owner need not: an exchange has a number that was never used before; it goes on only in
  * turns; a hand-over comes only for an exchange that the owner said is through, and once; at most GATE_EXCHANGES_MAX exchanges are
- * open. So after `handover` the owner may rely on: this descriptor belongs to the exchange that it answered with gate_peer_ok().
+ * open. So after `handover` the owner may rely on: this descriptor belongs to the exchange that it answered with gate_peer_ok(), and is a stream socket
+ * that does not listen.
  *
  *   gate → core   auth_start · auth_step · auth_cancel · handover
  *   core → gate   mechanisms (once, first) · challenge · ok · failed

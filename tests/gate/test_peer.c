@@ -181,7 +181,7 @@ static void assert_broken(struct rig *rig, const char *why)
 static void a_plain_login_goes_from_start_to_handover(void **state)
 {
 	struct rig rig;
-	int pipes[2];
+	int pair[2];
 	char byte;
 
 	(void)state;
@@ -194,14 +194,14 @@ static void a_plain_login_goes_from_start_to_handover(void **state)
 	assert_string_equal(buffer_text(&rig.text), "answer");
 	assert_int_equal(gate_peer_ok(rig.peer, 1, SLICE("final")), 0);
 	assert_hears(&rig, "ok 1 final");
-	assert_int_equal(pipe(pipes), 0);
-	say_handover(&rig, 1, pipes[1]);
-	(void)close(pipes[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	say_handover(&rig, 1, pair[1]);
+	(void)close(pair[1]);
 	assert_int_equal(rig.handovers, 1);
 	assert_string_equal(buffer_text(&rig.text), "a1 a2 NOOP");
 	assert_int_equal(write(rig.fd, "x", 1), 1);
-	assert_int_equal(read(pipes[0], &byte, 1), 1);
-	(void)close(pipes[0]);
+	assert_int_equal(read(pair[0], &byte, 1), 1);
+	(void)close(pair[0]);
 	assert_int_equal(rig.closed, 0);
 	rig_close(&rig);
 }
@@ -296,15 +296,50 @@ static void a_second_handover_breaks(void **state)
 {
 	struct rig rig;
 
+	int pair[2];
+
 	(void)state;
 	rig_open(&rig);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	say_start(&rig, 1, 0);
 	assert_int_equal(gate_peer_ok(rig.peer, 1, SLICE("")), 0);
-	say_handover(&rig, 1, rig.gate);
-	say_handover(&rig, 1, rig.gate);
+	say_handover(&rig, 1, pair[0]);
+	say_handover(&rig, 1, pair[1]);
 	assert_int_equal(rig.handovers, 1);
 	assert_broken(&rig, "a hand-over of a login that is not through");
 	rig_close(&rig);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+}
+
+static void assert_no_client(int fd)
+{
+	struct rig rig;
+
+	rig_open(&rig);
+	say_start(&rig, 1, 0);
+	assert_int_equal(gate_peer_ok(rig.peer, 1, SLICE("")), 0);
+	say_handover(&rig, 1, fd);
+	assert_int_equal(rig.handovers, 0);
+	assert_broken(&rig, "a hand-over with the wrong descriptor");
+	rig_close(&rig);
+	(void)close(fd);
+}
+
+static void a_handover_of_no_client_breaks(void **state)
+{
+	int pipes[2], pair[2];
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	assert_int_equal(listen(listener, 1), 0);
+	assert_no_client(listener);
+	assert_int_equal(pipe(pipes), 0);
+	assert_no_client(pipes[0]);
+	assert_no_client(pipes[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_no_client(pair[0]);
+	assert_no_client(pair[1]);
 }
 
 static void a_handover_with_the_wrong_descriptor_breaks(void **state)
@@ -428,6 +463,7 @@ int main(void)
 		cmocka_unit_test(a_gate_that_ends_just_ends),
 		cmocka_unit_test(a_handover_without_a_login_breaks),
 		cmocka_unit_test(a_second_handover_breaks),
+		cmocka_unit_test(a_handover_of_no_client_breaks),
 		cmocka_unit_test(a_handover_with_the_wrong_descriptor_breaks),
 		cmocka_unit_test(a_number_used_twice_breaks),
 		cmocka_unit_test(a_step_out_of_turn_breaks),
