@@ -98,7 +98,7 @@ static void answer_failed(struct login *login, enum gate_failure failure, const 
 
 /* ---- One step, on a worker ---- */
 
-/* The password is right. The directory says whether this account may do what it is about to do. */
+/* The password is right. The directory says whether this account may do what it is about to do. Any thread. */
 static void look_at_account(struct login *login)
 {
 	unsigned wanted = login->protocol == GATE_POP3 ? ALLOW_POP3 : ALLOW_IMAP;
@@ -356,6 +356,15 @@ static void on_handover(void *owner, const struct gate_handover *from)
 
 	if (!identity) {
 		(void)close(from->fd);
+		return;
+	}
+	/* The gate chooses when: meanwhile the account may have been shut, and the sessions that were told so. */
+	look_at_account(login);
+	if (login->result != AUTH_DONE || login->forbidden) {
+		story = (struct login_story){.account = identity->address, .why = "not allowed any more"};
+		log_login(login, LOG_INFO, "login-refused", &story);
+		(void)close(from->fd);
+		login_free(login);
 		return;
 	}
 	handover = (struct core_handover){.session = ++core->last_session,
