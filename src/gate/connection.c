@@ -166,6 +166,18 @@ static struct connection *connection_new(
 	return connection;
 }
 
+/* Who speaks TLS from the first byte could read it only after a handshake, which is what there is no room for. */
+static void turn_away(const struct gate_listener *listener, int fd)
+{
+	static const char *const words[GATE_PROTOCOLS] = {[GATE_IMAP] = "* BYE [UNAVAILABLE] Too many connections\r\n",
+		[GATE_POP3] = "-ERR [SYS/TEMP] Too many connections\r\n"};
+
+	if (!listener->tls)
+		(void)send(
+			fd, words[listener->protocol], strlen(words[listener->protocol]), MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)close(fd);
+}
+
 void connection_accept(
 	struct gate *gate, const struct gate_listener *listener, int fd, const struct sockaddr_storage *peer)
 {
@@ -174,7 +186,7 @@ void connection_accept(
 	bool full = gate->connection_count >= gate->settings->connections_max;
 
 	if (full || addresses_enter(&gate->addresses, peer, &address)) {
-		(void)close(fd);
+		turn_away(listener, fd);
 		return;
 	}
 	connection = connection_new(gate, listener, fd, address);

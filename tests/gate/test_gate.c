@@ -469,6 +469,11 @@ static void there_is_a_most_of_connections(void **state)
 		client_expect(&clients[i], greeting);
 	}
 	clients[2] = client_open(&world, WORLD_IMAP);
+	client_expect(&clients[2], "* BYE [UNAVAILABLE] Too many connections");
+	client_expect_end(&clients[2]);
+	client_close(&clients[2]);
+	clients[2] = client_open(&world, WORLD_POP3);
+	client_expect(&clients[2], "-ERR [SYS/TEMP] Too many connections");
 	client_expect_end(&clients[2]);
 	client_close(&clients[2]);
 	client_say(&clients[0], "a1 LOGOUT\r\n");
