@@ -63,7 +63,7 @@ struct options {
 };
 
 /* The columns take turns, so that what else the machine does meets all of them. */
-static void measure(const struct options *options, const struct messages *messages, unsigned writers)
+static void measure(const struct options *options, const struct mail_pool *messages, unsigned writers)
 {
 	static const unsigned share[STEPS] = {8, 2, 1};
 	double rates[COLUMNS][ROUNDS_MAX], syncs[COLUMNS][ROUNDS_MAX], cpu[COLUMNS][ROUNDS_MAX], rate[COLUMNS];
@@ -146,10 +146,23 @@ static struct options parse(int argc, char **argv)
 	return options;
 }
 
+static void make_pool(struct mail_pool *pool)
+{
+	struct messages *messages = messages_new(false);
+
+	for (unsigned i = 0; i < BENCH_POOL; i++) {
+		pool->pool[i] = BUFFER_INIT(MESSAGE_MAX);
+		messages_put(messages, MESSAGE_UNIQUE, i, &pool->pool[i]);
+		CHECK(buffer_error(&pool->pool[i]) == 0);
+		pool->bytes += pool->pool[i].len;
+	}
+	messages_free(&messages);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = parse(argc, argv);
-	struct messages *messages = calloc(1, sizeof(*messages));
+	struct mail_pool *messages = calloc(1, sizeof(*messages));
 	char dir[4096];
 
 	CHECK(messages);
@@ -159,7 +172,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	options.dir = dir;
-	messages_make(messages, 42);
+	make_pool(messages);
 	printf("%u rounds, %.1f KB mean message, bare log and journal %s\n\n", options.rounds,
 		(double)messages->bytes / BENCH_POOL / 1000, options.compress ? "zstd level 1" : "uncompressed");
 	printf("writers  log              msgs/s    syncs/msg   cpu us/msg    of bare    of read\n");
@@ -167,7 +180,8 @@ int main(int argc, char **argv)
 		measure(&options, messages, writer_counts[i]);
 	if (options.used == COLUMNS)
 		bench_recovery(&(struct bench){dir, messages, true, false, 64, RECOVERY_MESSAGES});
-	messages_free(messages);
+	for (unsigned i = 0; i < BENCH_POOL; i++)
+		buffer_free(&messages->pool[i]);
 	free(messages);
 	bench_remove(dir);
 	return 0;

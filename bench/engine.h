@@ -9,22 +9,20 @@
 #ifndef PENFOLD_BENCH_ENGINE_H
 #define PENFOLD_BENCH_ENGINE_H
 
-#include "base/buffer.h"
+#include "messages.h"
 
 enum { BENCH_WRITERS_MAX = 256, BENCH_POOL = 512 };
 
-/* ---- engine_messages.c: made from a seed, mean 23.6 KB, zstd level 1 makes them about 2.4 times smaller ---- */
-struct messages {
+/* Messages of bench/messages.h: mean 23 KB, zstd level 1 makes them about half as large. */
+struct mail_pool {
 	struct buffer pool[BENCH_POOL];
 	uint64_t bytes;
 };
-void messages_make(struct messages *messages, uint64_t seed);
-void messages_free(struct messages *messages);
 
 /* ---- What is measured ---- */
 struct bench {
 	const char *dir;
-	const struct messages *messages;
+	const struct mail_pool *messages;
 	bool compress; /* bare log and journal: by the writer's thread, zstd level 1 */
 	bool read;     /* bare log: and the message is read */
 	unsigned writers;

@@ -1,0 +1,26 @@
+#include "workloads.h"
+
+const struct workload workloads[] = {
+	{"login", "connect, LOGIN, SELECT, LOGOUT; with TLS where --imap says so", work_login},
+	{"lmtp", "deliver messages of --kind to --users in turns", work_lmtp},
+	{"append", "APPEND, each client to a mailbox of its own", work_append},
+	{"fill", "fills --mailbox of each client with --messages by MULTIAPPEND", work_fill},
+	{"count", "how many messages --users have; the operations are the messages", work_count},
+	{"fetch-flags", "FETCH 1:* (FLAGS)", work_fetch_flags},
+	{"fetch-envelope", "FETCH 1:* (ENVELOPE BODYSTRUCTURE)", work_fetch_envelope},
+	{"fetch-header", "FETCH 1:* of five header fields", work_fetch_header},
+	{"fetch-body", "FETCH 1:* (BODY.PEEK[])", work_fetch_body},
+	{"fetch-some", "FETCH of flags, ENVELOPE and BODYSTRUCTURE of 100 messages", work_fetch_some},
+	{"store", "STORE \\Flagged, one message at a time", work_store},
+	{"select", "SELECT", work_select},
+	{"search", "SEARCH --item SUBJECT, FROM, BODY or TEXT of seldom words", work_search},
+	{"qresync", "come back after 100 messages changed and 10 went", work_qresync},
+	{"idle", "deliver to a client in IDLE: until it is told", work_idle},
+	{"hold", "log in, SELECT, IDLE, and stay until the input ends", work_hold},
+	{"mix", "what clients do all day", work_mix},
+	{"pop3", "take and delete all of a maildrop; --pipeline", work_pop3},
+	{"pop3-login", "log in, STAT, QUIT", work_pop3_login},
+	{"tls", "handshakes with --serve", work_tls},
+	{"echo", "a line there and back with --serve", work_echo},
+	{NULL, NULL, NULL},
+};
