@@ -3,7 +3,7 @@ BUILD ?= build
 CHECK ?= build-check
 JOBS ?= $(shell nproc)
 
-.PHONY: all build run check fuzz bench-engine install format clean
+.PHONY: all build run check fuzz bench bench-engine install format clean
 
 all: build
 
@@ -26,6 +26,12 @@ check:
 fuzz:
 	@tools/need build check
 	@tools/fuzz $(CHECK) $(or $(SECONDS),600) $(TARGET)
+
+# Penfold beside Dovecot and Cyrus, unpacked into the build folder: make bench [QUICK=1] [ONLY=row,...] [SERVERS=penfold,...]
+bench: build
+	@tools/need bench
+	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)
+	@bench/run $(BUILD) $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SERVERS),--servers $(SERVERS))
 
 bench-engine: build
 	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)

@@ -1,7 +1,9 @@
-"""Debian's Dovecot on loopback, from where tools/unpack-peer unpacked it: for tests that hold Penfold against it.
+"""Debian's Dovecot on loopback, from where tools/unpack-peer unpacked it: for tests and measurements that hold Penfold against it.
 
     with dovecot.start(unpacked, state) as peer:
         peer.ports["imap"], peer.maildir("user")
+
+`extra` is configuration behind the one here, which it overrides; {state}, {user} and {ports[imap]} in it are filled in, braces doubled.
 
 Runs as whoever calls; root gives the work to nobody. Every user name is let in with PASSWORD. Mail lies in Maildirs that
 may be filled before or while it runs; fill_maildir() does so with UIDs 1, 2, ... in the order given.
@@ -108,8 +110,8 @@ def _reachable(path):
 
 
 class Peer:
-    def __init__(self, unpacked, state, protocols):
-        self.root, self.state = os.path.realpath(unpacked), os.path.realpath(state)
+    def __init__(self, unpacked, state, protocols, extra=""):
+        self.root, self.state, self.extra = os.path.realpath(unpacked), os.path.realpath(state), extra
         self.ports = {name: free_port() for name in protocols}
         if os.getuid() == 0:
             self.user, self.group = "nobody", "nogroup"
@@ -168,6 +170,7 @@ class Peer:
         for name, port in self.ports.items():
             listener = LMTP_LISTENER if name == "lmtp" else LISTENER
             text += listener.format(name=name, port=port, user=self.user)
+        text += self.extra.format(state=self.state, user=self.user, ports=self.ports)
         path = os.path.join(self.state, "dovecot.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -219,9 +222,9 @@ class Peer:
 
 
 @contextlib.contextmanager
-def start(unpacked, state, protocols=("imap",), prepare=None):
+def start(unpacked, state, protocols=("imap",), prepare=None, extra=""):
     """`prepare(peer)` may fill Maildirs before it starts. `state` must lie where nobody can reach it, such as below /tmp."""
-    peer = Peer(unpacked, state, protocols)
+    peer = Peer(unpacked, state, protocols, extra)
     if prepare:
         prepare(peer)
     try:

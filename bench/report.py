@@ -1,0 +1,147 @@
+"""Results as text and as a page: medians of rounds, ratios against the better peer, what was promised."""
+import html
+import statistics
+
+import rows
+import servers
+
+PEERS = ["mdbox", "maildir", "cyrus", "cyrus-quickack"]
+
+
+def number(value):
+    if value is None:
+        return "-"
+    if abs(value) >= 100000:
+        return f"{value / 1000:,.0f}k"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def median(rounds, key="value"):
+    values = [each[key] for each in rounds if each.get(key) is not None]
+    return statistics.median(values) if values else None
+
+
+def figures(row, results):
+    """For each server: value, p99, CPU per operation, memory, errors."""
+    found = {}
+    for name, rounds in results["rows"].get(row.name, {}).items():
+        ops = sum(each.get("ops", 0) for each in rounds)
+        cpu = sum(each.get("server_cpu_s", 0) for each in rounds)
+        found[name] = {"value": median(rounds), "p99_ms": (median(rounds, "p99_us") or 0) / 1000 or None,
+                       "first_ms": (median(rounds, "first_us") or 0) / 1000 or None,
+                       "cpu_us": cpu / ops * 1e6 if ops and cpu else None, "memory_mib": (median(rounds, "memory_kib") or 0) / 1024 or None,
+                       "errors": sum(each["errors"] for each in rounds),
+                       "low": min((each["value"] for each in rounds if each["value"] is not None), default=None),
+                       "high": max((each["value"] for each in rounds if each["value"] is not None), default=None)}
+    return found
+
+
+def better(row, found):
+    """The best peer's figure."""
+    values = [found[name]["value"] for name in PEERS if name in found and found[name]["value"]]
+    if not values:
+        return None
+    return max(values) if row.figure == "rate" and not row.single else min(values)
+
+
+def verdict(row, found):
+    """Ratio (how many times better than the better peer), what was promised, whether it is kept."""
+    own, peer = found.get("penfold", {}).get("value"), better(row, found)
+    more = row.figure == "rate" and not row.single
+    ratio = None if not own or not peer else own / peer if more else peer / own
+    kind, target = row.target
+    if kind == "times":
+        return ratio, f"{target}x", None if ratio is None else ratio >= target
+    if kind == "times-cyrus":
+        cyrus = max((found[name]["value"] or 0 for name in ("cyrus", "cyrus-quickack") if name in found), default=0)
+        return ratio, f"{target}x Cyrus", None if not own or not cyrus else own >= target * cyrus
+    if kind == "share-mdbox":
+        mdbox = found.get("mdbox", {}).get("value")
+        return ratio, f"{target} of mdbox", None if not own or not mdbox else own <= target * mdbox
+    return ratio, f"< {target} {row.unit}", None if own is None else own < target
+
+
+def table(results):
+    names = [name for name in servers.TITLES if any(name in results["rows"].get(row.name, {}) for row in rows.ROWS)]
+    lines = [f"{'':46} " + " ".join(f"{name:>14}" for name in names) + f" {'ratio':>7} {'promised':>13}"]
+    for row in rows.ROWS:
+        found = figures(row, results)
+        if not found:
+            continue
+        ratio, promised, kept = verdict(row, found)
+        cells = [f"{number(found[name]['value']) + row.unit if name in found else '':>14}" for name in names]
+        mark = "" if kept is None else "kept" if kept else "MISSED"
+        lines.append(f"{row.title:46} " + " ".join(cells) + f" {number(ratio):>7} {promised:>13} {mark}")
+        for key, label in (("p99_ms", "p99 ms"), ("first_ms", "first ms"), ("cpu_us", "server CPU us/op"), ("memory_mib", "memory MiB"),
+                           ("errors", "ERRORS")):
+            if any(found[name][key] for name in found) and not (key == "first_ms" and row.figure == "rate"):
+                cells = [f"{number(found[name][key]) if name in found else '':>14}" for name in names]
+                lines.append(f"{'    ' + label:46} " + " ".join(cells))
+    if results["limits"]:
+        lines.append("limits: " + ", ".join(f"{name} {number(value)}" for name, value in results["limits"].items()))
+    return "\n".join(lines)
+
+
+# ---- The page ----
+
+COLOURS = {"penfold": "#1a5fb4", "mdbox": "#e66100", "maildir": "#f5a86a", "mdbox-zstd": "#c64600", "cyrus": "#8a8a8a", "cyrus-quickack": "#bdbdbd"}
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222; background: #fff; }
+h1 { font-size: 1.5em; } h2 { font-size: 1.1em; margin: 2em 0 .3em; } svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: #222; }
+table { border-collapse: collapse; font-size: 13px; width: 100%; } th, td { text-align: right; padding: .25em .5em; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; } .missed { color: #a51d2d; } .kept { color: #26701f; } p { margin: .3em 0; }
+"""
+
+
+def bars(row, found):
+    """One bar for each server; a line through each shows the range of the rounds."""
+    names = [name for name in servers.TITLES if found.get(name, {}).get("value") is not None]
+    top = max((found[name]["high"] for name in names), default=1) or 1
+    out = [f'<svg viewBox="0 0 900 {len(names) * 24}" role="img" aria-label="{html.escape(row.title)}">']
+    for index, name in enumerate(names):
+        entry, y = found[name], index * 24
+        width, low, high = (entry[key] / top * 560 for key in ("value", "low", "high"))
+        out.append(f'<text x="150" y="{y + 16}" text-anchor="end">{html.escape(servers.TITLES[name])}</text>'
+                   f'<rect x="160" y="{y + 4}" width="{max(width, 1):.1f}" height="16" fill="{COLOURS[name]}"/>'
+                   f'<path d="M{160 + low:.1f} {y + 12}H{160 + high:.1f}" stroke="#000" stroke-opacity=".5"/>'
+                   f'<text x="{168 + max(width, high):.1f}" y="{y + 16}">{number(entry["value"])} {html.escape(row.unit)}</text>')
+    return "".join(out) + "</svg>"
+
+
+def details(found, names):
+    head = "".join(f"<th>{html.escape(servers.TITLES[name])}</th>" for name in names)
+    out = [f"<table><tr><th></th>{head}</tr>"]
+    for key, label in (("p99_ms", "p99, ms"), ("cpu_us", "server CPU per operation, us"), ("memory_mib", "memory, MiB"), ("errors", "errors")):
+        if any(found[name][key] for name in names):
+            out.append(f"<tr><td>{label}</td>" + "".join(f"<td>{number(found[name][key])}</td>" for name in names) + "</tr>")
+    return "".join(out) + "</table>" if len(out) > 1 else ""
+
+
+def page(results):
+    machine = results.get("machine", {})
+    out = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Penfold, measured</title>",
+           f"<style>{STYLE}</style><h1>Penfold beside Dovecot and Cyrus</h1>",
+           f"<p>{machine.get('processors')} processors ({html.escape(str(machine.get('model')))}), Linux {html.escape(str(machine.get('kernel')))}, "
+           f"{machine.get('date')}. Load generator on the same processors; medians of rounds that took turns, lines show their range. "
+           "The ratio is against the better of the peers.</p>"]
+    for row in rows.ROWS:
+        found = figures(row, results)
+        if not found:
+            continue
+        ratio, promised, kept = verdict(row, found)
+        mark = "" if kept is None else f' <span class="{"kept" if kept else "missed"}">{"kept" if kept else "missed"}</span>'
+        names = [name for name in servers.TITLES if name in found]
+        out.append(f"<h2>{html.escape(row.title)}</h2><p>{'less' if row.unit != '/s' else 'more'} is better; ratio {number(ratio)}, promised "
+                   f"{html.escape(promised)}{mark}</p>{bars(row, found)}{details(found, names)}")
+    if results["limits"]:
+        out.append("<h2>Limits of this machine</h2><table>" + "".join(
+            f"<tr><td>{html.escape(LIMITS.get(name, name))}</td><td>{number(value)}</td></tr>" for name, value in results["limits"].items()) +
+            "</table>")
+    return "\n".join(out) + "</html>\n"
+
+
+LIMITS = {"sync": "4 KiB written and synced, one after the other, /s", "tls": "TLS handshakes with an empty accept loop, /s",
+          "echo": "a line there and back, one connection, /s", "memcpy": "memcpy of 23 KB pieces, GB/s", "loopback": "the same through loopback, GB/s",
+          "log-1": "bare log, 1 writer, messages/s", "log-16": "bare log, 16 writers, messages/s", "log-64": "bare log, 64 writers, messages/s"}
