@@ -49,6 +49,7 @@ static int open_store(struct core *core)
 	settings.shards = core->shard_count;
 	settings.retention_s = config->retention_s;
 	settings.message_bytes_max = config->message_bytes_max;
+	settings.messages_max = config->messages_max;
 	settings.segment_bytes = config->segment_bytes;
 	settings.durable = store_durable;
 	settings.failed = store_failed;

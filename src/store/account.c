@@ -30,6 +30,15 @@ struct account_quota account_quota(const struct account *account)
 	return (struct account_quota){account->row.used_bytes, account->row.quota_bytes, account->row.used_messages};
 }
 
+bool account_is_full(const struct account *account, uint64_t more)
+{
+	uint64_t most = account->shard->store->settings.messages_max;
+
+	for (size_t i = 0; i < account->mailbox_count && more <= most; i++)
+		more += account->mailboxes[i]->row.pub.messages;
+	return more > most;
+}
+
 void account_listen(struct account *account, struct account_listener *listener)
 {
 	listener->next = account->listeners;

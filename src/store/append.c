@@ -33,7 +33,8 @@ static int adding_check(struct adding *a)
 		a->bytes += a->items[i].ingest->bytes;
 		inline_bytes += a->items[i].ingest->stored.len;
 	}
-	if (row->quota_bytes && row->used_bytes + a->bytes > row->quota_bytes)
+	if ((row->quota_bytes && row->used_bytes + a->bytes > row->quota_bytes) ||
+		account_is_full(a->mailbox->account, a->count))
 		return -EDQUOT;
 	a->frames_apart = a->count > 1 && inline_bytes > a->mailbox->account->shard->store->settings.segment_bytes / 4;
 	return 0;

@@ -253,7 +253,7 @@ static void copy_one(void *context, const struct entry *entry)
 	copied_entry_put(c->entries, &copy);
 }
 
-static int copy_check(const struct copying *c)
+static int copy_check(const struct copying *c, bool move)
 {
 	int error = c->error;
 
@@ -263,6 +263,8 @@ static int copy_check(const struct copying *c)
 		error = buffer_error(c->entries);
 	if (!error && c->selection.entries >= UINT32_MAX - c->target->uidnext)
 		error = -ENOBUFS;
+	if (!error && !move && account_is_full(c->target->account, c->selection.entries))
+		error = -EDQUOT;
 	return error;
 }
 
@@ -281,6 +283,8 @@ int entries_copy(struct mailbox *mailbox, struct uid_set uids, struct mailbox *t
 
 	if (!error && target->account != account)
 		error = -EINVAL;
+	if (!error && !move && account_is_full(account, 1))
+		error = -EDQUOT; /* before all of them are listed */
 	if (!error)
 		error = change_start(account, actor, &change);
 	if (error)
@@ -290,7 +294,7 @@ int entries_copy(struct mailbox *mailbox, struct uid_set uids, struct mailbox *t
 	c.selection = (struct selection){.out = &account->shard->list, .list = from};
 	entries_each(resident_of(mailbox), uids, copy_one, &c);
 	selection_close(&c.selection);
-	error = copy_check(&c);
+	error = copy_check(&c, move);
 	if (error || !c.selection.entries)
 		goto out;
 	if (!move)

@@ -89,7 +89,7 @@ MUST_CHECK int entries_store(struct mailbox *mailbox, struct uid_set uids, enum 
 /*
  * COPY and MOVE within an account: `from` and `to` list, ascending and one to one, what was copied and what it became (COPYUID).
  * Flags, INTERNALDATE and keywords are kept, but for keywords the target's table has no room for; the email is shared. Moved entries
- * queue as expunged for every view, `by` included.
+ * queue as expunged for every view, `by` included. -EDQUOT: more messages than settings.messages_max.
  */
 MUST_CHECK int entries_copy(struct mailbox *mailbox, struct uid_set uids, struct mailbox *target, bool move,
 	const struct actor *actor, struct uid_list *from, struct uid_list *to);

@@ -97,6 +97,8 @@ size_t entries_from(const struct resident_mailbox *mailbox, uint32_t uid);
 MUST_CHECK int resident_mailbox_insert(struct account *account, struct resident_mailbox *mailbox);
 void resident_mailbox_take_out(struct account *account, struct resident_mailbox *mailbox);
 void resident_mailbox_free(struct resident_mailbox *mailbox);
+/* Would `more` entries be too many? A copy takes no quota, but memory while the account is used. */
+bool account_is_full(const struct account *account, uint64_t more);
 void account_gone_sweep(struct account *account); /* frees deleted mailboxes nobody views */
 void account_pending_applied(struct account *account, struct pending *pending); /* the oldest one; freed */
 MUST_CHECK int account_refresh(struct account *account); /* what the directory may have changed */

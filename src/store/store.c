@@ -16,6 +16,7 @@ struct store_settings store_settings_default(void)
 	return (struct store_settings){.shards = 1,
 		.retention_s = 2592000,
 		.message_bytes_max = 104857600,
+		.messages_max = 2000000,
 		.segment_bytes = 67108864,
 		.apply_delay_ms = 1000,
 		.resident_accounts = 20000,

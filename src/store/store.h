@@ -36,6 +36,7 @@ struct store_settings {
 	unsigned shards;              /* threads that hold accounts; may differ from start to start */
 	uint64_t retention_s;         /* how long expunged mail stays: 2,592,000 (30 days) */
 	uint64_t message_bytes_max;   /* 104,857,600 and up */
+	uint64_t messages_max;        /* in all mailboxes of an account, each copy counted: 2,000,000 */
 	uint64_t segment_bytes;       /* journal segment: 67,108,864 */
 	uint64_t apply_delay_ms;      /* at most this long between durable and applied: 1,000 */
 	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */

@@ -20,7 +20,7 @@ from tap import Tap
 from wire import Imap, Lmtp
 
 ANN, BOB = "ann@example.org", "bob@example.org"
-MESSAGE_MAX = 65536  # as low as the configuration takes it
+MESSAGE_MAX, MESSAGES_MAX = 65536, 1000  # as low as the configuration takes them
 CONNECTIONS_MAX, PER_ADDRESS = 60, 5
 ROUNDS, GROWTH_MAX = 6, 24 << 20  # of resident memory, over all rounds but the first
 PEAK_MAX = 160 << 20  # beside what it was before
@@ -249,6 +249,28 @@ def mailboxes(server):
     return f"{listed} mailboxes"
 
 
+def messages(server):
+    """Copies cost no quota; doubling again and again they would cost all memory."""
+    client = server.login(ANN)
+    client.good(b"CREATE Copies")
+    for _ in range(8):
+        assert client.append(b"Copies", b"Subject: x\r\n\r\nx\r\n")[0] == b"OK"
+    client.good(b"SELECT Copies")
+    while (answer := client.command(b"COPY 1:* Copies")[:2])[0] == b"OK":
+        client.good(b"NOOP")
+    expect(answer[0] + b" " + answer[1], rb"NO \[OVERQUOTA\]")
+    while client.append(b"INBOX", b"Subject: x\r\n\r\nx\r\n")[0] == b"OK":
+        pass
+    lmtp = Lmtp(server.lmtp)
+    assert lmtp.send([ANN], b"Subject: x\r\n\r\nx\r\n") == [552]
+    total = sum(int(re.search(rb"MESSAGES (\d+)", line).group(1)) for line in client.good(b'LIST "" "*" RETURN (STATUS (MESSAGES))')[1]
+                if line.startswith(b"* STATUS"))
+    assert total == MESSAGES_MAX, total
+    client.good(b"UNSELECT")
+    client.good(b"DELETE Copies")
+    client.close()
+
+
 def keywords(server):
     client = server.login(ANN)
     client.good(b"CREATE Key")
@@ -430,7 +452,7 @@ BEFORE_LOGIN = (("a command before login", command_before_login), ("a literal be
                 ("answers that wait, before login", answers_before_login), ("connections in all", connections))
 IMAP = (("a command line", command_line), ("literals of a command", literals), ("nesting of a search", nesting), ("ranges of a message set", message_sets),
         ("bad commands in a row", bad_commands), ("size of a message", message_size), ("messages of one APPEND", messages_at_once),
-        ("a mailbox name, its levels", names), ("keywords, and the name of one", keywords), ("patterns of a LIST", patterns),
+        ("a mailbox name, its levels", names), ("messages of an account", messages), ("keywords, and the name of one", keywords), ("patterns of a LIST", patterns),
         ("fields of an ID", id_fields), ("answers that wait", slow_reader), ("parts, depth, fields and addresses that are looked at", parts_and_fields))
 OTHERS = (("a POP3 line", pop3_line), ("bad commands of a POP3 session", pop3_bad_commands), ("an LMTP line", lmtp_line),
           ("bad commands of an LMTP session", lmtp_bad_commands), ("recipients of a message", lmtp_recipients), ("an LMTP path, a name", lmtp_paths),
@@ -520,7 +542,7 @@ def run(tap, server):
 def main(program):
     tap, folder = Tap(), tempfile.mkdtemp(prefix="penfold-limits-")
     server = Server(program, folder)
-    server.write_config(throttle_loopback="no", message_size_max="64K", connections_max=CONNECTIONS_MAX, shards=1)
+    server.write_config(throttle_loopback="no", message_size_max="64K", messages_max=MESSAGES_MAX, connections_max=CONNECTIONS_MAX, shards=1)
     try:
         run(tap, server)
         if subprocess.run(own_network() + ["ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0:

@@ -260,6 +260,38 @@ static void copies_share_the_email_and_the_quota(void **state)
 	world_free(&w);
 }
 
+static void an_account_is_full_at_some_point(void **state)
+{
+	struct uid_range range = {1, 3};
+	struct uid_set all = {&range, 1};
+	struct append_item item = {.internaldate = INT64_MIN};
+	struct mailbox *inbox, *archive;
+	struct world w;
+	uint32_t uid;
+
+	(void)state;
+	world_make(&w);
+	w.settings.messages_max = 7;
+	world_open(&w);
+	world_account(&w);
+	inbox = mailbox_inbox(w.account);
+	archive = mailbox_named(w.account, "Archive");
+	for (unsigned i = 1; i <= 3; i++)
+		deliver_numbered(inbox, i);
+	assert_int_equal(entries_copy(inbox, all, archive, false, &actor_imap, NULL, NULL), 0);
+	assert_int_equal(entries_copy(inbox, all, archive, false, &actor_imap, NULL, NULL), -EDQUOT);
+	assert_int_equal(archive->messages, 3);
+	assert_int_equal(entries_copy(archive, all, inbox, true, &actor_imap, NULL, NULL), 0);
+	assert_int_equal(inbox->messages, 6);
+	deliver_numbered(archive, 4);
+	item.ingest = ingest_of(&w, "Subject: one too many\r\n\r\n");
+	assert_int_equal(mailbox_append(inbox, &item, 1, &actor_lmtp, &uid), -EDQUOT);
+	assert_int_equal(expunge(inbox, 1, 1), 1);
+	assert_int_equal(mailbox_append(inbox, &item, 1, &actor_lmtp, &uid), 0);
+	ingest_free(&item.ingest);
+	world_free(&w);
+}
+
 static void a_changed_entry_is_left_alone(void **state)
 {
 	struct uid_range range = {1, 4};
@@ -484,6 +516,7 @@ int main(void)
 		cmocka_unit_test(one_ingest_goes_to_several_accounts),
 		cmocka_unit_test(answers_join_the_thread),
 		cmocka_unit_test(copies_share_the_email_and_the_quota),
+		cmocka_unit_test(an_account_is_full_at_some_point),
 		cmocka_unit_test(a_changed_entry_is_left_alone),
 		cmocka_unit_test(too_many_keywords_are_refused),
 		cmocka_unit_test(moving_leaves_keywords_behind_that_have_no_room),
