@@ -30,7 +30,8 @@ struct append_item {
 	int16_t zone;
 };
 /*
- * Adds messages to a mailbox, all or none (MULTIAPPEND), with UIDs ret_first_uid and on. -EDQUOT (quota, settings.messages_max), -ENOSPC, -ENOBUFS (keywords), -EINVAL.
+ * Adds messages to a mailbox, all or none (MULTIAPPEND), with UIDs ret_first_uid and on. -EDQUOT (quota, settings.messages_max), -ENOSPC,
+ * -ENOBUFS (keywords), -EINVAL.
  * On the account's shard.
  */
 MUST_CHECK int mailbox_append(struct mailbox *mailbox, const struct append_item *items, size_t count,

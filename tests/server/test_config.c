@@ -30,10 +30,11 @@ static void done(struct parsed *p)
 
 static void everything_can_be_set(void **state)
 {
-	struct parsed p = parse("# a comment\n\n data_dir = /srv/mail \nhostname=mail.example.org\nretention = 2w\n"
-				"message_size_max = 64M\nmessages_max = 5000\nlisten_imap = 127.0.0.1:143, [::1]:1143, 2143\n"
-				"listen_lmtp = /run/penfold/lmtp\ntls_certificate = /a/chain.pem /a/key.pem\n"
-				"tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = 32M\r\n");
+	struct parsed p =
+		parse("# a comment\n\n data_dir = /srv/mail \nhostname=mail.example.org\nretention = 2w\n"
+		      "message_size_max = 64M\nmessages_max = 5000\nlisten_imap = 127.0.0.1:143, [::1]:1143, 2143\n"
+		      "listen_lmtp = /run/penfold/lmtp\ntls_certificate = /a/chain.pem /a/key.pem\n"
+		      "tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = 32M\r\n");
 
 	(void)state;
 	assert_int_equal(p.error, 0);
