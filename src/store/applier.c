@@ -10,21 +10,18 @@ enum { BATCH_MAX = 32768, RETRY_MS = 200 };
 void applier_init(struct store *store)
 {
 	struct applier *applier = &store->applier;
-	pthread_condattr_t attr;
+	const struct thread_system *threads = store->settings.threads;
 
-	pthread_mutex_init(&applier->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&applier->work, &attr);
-	pthread_cond_init(&applier->done, &attr);
-	pthread_condattr_destroy(&attr);
+	lock_init(&applier->lock, threads);
+	condition_init(&applier->work, threads);
+	condition_init(&applier->done, threads);
 }
 
 void applier_free(struct store *store)
 {
-	pthread_cond_destroy(&store->applier.work);
-	pthread_cond_destroy(&store->applier.done);
-	pthread_mutex_destroy(&store->applier.lock);
+	condition_free(&store->applier.work);
+	condition_free(&store->applier.done);
+	lock_free(&store->applier.lock);
 }
 
 static int by_account(const void *a, const void *b)
@@ -113,20 +110,6 @@ int records_apply(struct store *store, struct index_rows *rows, struct applying 
 
 /* ---- The thread ---- */
 
-static struct timespec monotonic_in(int64_t us)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += us / 1000000;
-	at.tv_nsec += us % 1000000 * 1000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_sec++;
-		at.tv_nsec -= 1000000000;
-	}
-	return at;
-}
-
 /* Under the lock. False: nothing is left and the store closes. */
 static bool batch_wait(struct store *store)
 {
@@ -138,16 +121,14 @@ static bool batch_wait(struct store *store)
 		if (a->failed || (!a->first && a->stopping))
 			return false;
 		if (!a->first) {
-			pthread_cond_wait(&a->work, &a->lock);
+			condition_wait(&a->work, &a->lock);
 			continue;
 		}
-		waited_us = clock_monotonic_us(clock_system()) - a->since_us;
+		waited_us = thread_now_us(store->settings.threads) - a->since_us;
 		if (a->stopping || a->queued >= BATCH_MAX || waited_us >= delay_us ||
 			a->wanted > atomic_load(&store->applied))
 			return true;
-		struct timespec until = monotonic_in(delay_us - waited_us);
-
-		pthread_cond_timedwait(&a->work, &a->lock, &until);
+		condition_wait_until(&a->work, &a->lock, a->since_us + delay_us);
 	}
 }
 
@@ -185,17 +166,15 @@ static int batch_apply_retrying(
 
 	while ((error = batch_apply(store, rows, batch, work, count)) == -ENOSPC || error == -ENOMEM ||
 		error == -EDQUOT) {
-		struct timespec pause = {0, RETRY_MS * 1000000L};
-
 		if (!told)
 			store_notice(store, "index-full", "the index cannot grow; changes are kept in memory");
 		told = true;
-		pthread_mutex_lock(&store->applier.lock);
+		lock_take(&store->applier.lock);
 		over = store->applier.stopping || store->applier.failed;
-		pthread_mutex_unlock(&store->applier.lock);
+		lock_give(&store->applier.lock);
 		if (over)
 			return error;
-		nanosleep(&pause, NULL);
+		thread_pause(store->settings.threads, RETRY_MS * 1000);
 	}
 	return error;
 }
@@ -213,10 +192,10 @@ static void batch_release(struct store *store, struct record **batch, size_t cou
 	}
 	atomic_fetch_sub(&store->pending_bytes, bytes);
 	/* From here on those of shards may be gone. */
-	pthread_mutex_lock(&store->applier.lock);
+	lock_take(&store->applier.lock);
 	atomic_store(&store->applied, seq);
-	pthread_cond_broadcast(&store->applier.done);
-	pthread_mutex_unlock(&store->applier.lock);
+	condition_wake_all(&store->applier.done);
+	lock_give(&store->applier.lock);
 }
 
 /* It is in the journal. A store that closes on a full disk leaves it to the next start. */
@@ -232,10 +211,10 @@ static void batch_give_up(struct store *store, struct record **batch, size_t cou
 	}
 	if (!passes || !store->applier.stopping)
 		store_fail(store, error, "applying to the index");
-	pthread_mutex_lock(&store->applier.lock);
+	lock_take(&store->applier.lock);
 	store->applier.failed = true;
-	pthread_cond_broadcast(&store->applier.done);
-	pthread_mutex_unlock(&store->applier.lock);
+	condition_wake_all(&store->applier.done);
+	lock_give(&store->applier.lock);
 }
 
 static void applier_loop(struct store *store, struct index_rows *rows, struct record **batch, struct applying *work)
@@ -243,21 +222,21 @@ static void applier_loop(struct store *store, struct index_rows *rows, struct re
 	struct applier *a = &store->applier;
 	size_t count;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	while (batch_wait(store)) {
 		int error;
 
 		count = batch_take(a, batch, BATCH_MAX);
-		a->since_us = clock_monotonic_us(clock_system());
-		pthread_mutex_unlock(&a->lock);
+		a->since_us = thread_now_us(store->settings.threads);
+		lock_give(&a->lock);
 		error = batch_apply_retrying(store, rows, batch, work, count);
 		if (!error)
 			batch_release(store, batch, count);
 		else
 			batch_give_up(store, batch, count, error);
-		pthread_mutex_lock(&a->lock);
+		lock_take(&a->lock);
 	}
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 }
 
 static void *applier_run(void *context)
@@ -279,10 +258,10 @@ static void *applier_run(void *context)
 
 int applier_start(struct store *store)
 {
-	int error = pthread_create(&store->applier.thread, NULL, applier_run, store);
+	int error = thread_start(store->settings.threads, applier_run, store, &store->applier.thread);
 
 	store->applier.running = !error;
-	return -error;
+	return error;
 }
 
 /* What was never applied, because the store failed: a restart reads it from the journal. */
@@ -299,22 +278,22 @@ static void applier_drop(struct applier *a)
 
 void applier_end_waits(struct store *store)
 {
-	pthread_mutex_lock(&store->applier.lock);
+	lock_take(&store->applier.lock);
 	store->applier.closing = true;
-	pthread_cond_broadcast(&store->applier.done);
-	pthread_mutex_unlock(&store->applier.lock);
+	condition_wake_all(&store->applier.done);
+	lock_give(&store->applier.lock);
 }
 
 void applier_stop(struct store *store)
 {
 	struct applier *a = &store->applier;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	a->stopping = true;
-	pthread_cond_broadcast(&a->work);
-	pthread_mutex_unlock(&a->lock);
+	condition_wake_all(&a->work);
+	lock_give(&a->lock);
 	if (a->running)
-		pthread_join(a->thread, NULL);
+		thread_join(&a->thread);
 	a->running = false;
 	applier_drop(a);
 }
@@ -328,19 +307,19 @@ void applier_queue(struct store *store, struct record *first, uint64_t seq)
 	(void)seq;
 	for (; last->next; last = last->next)
 		count++;
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	if (a->last)
 		a->last->next = first;
 	else
 		a->first = first;
 	a->last = last;
 	if (!a->queued)
-		a->since_us = clock_monotonic_us(clock_system());
+		a->since_us = thread_now_us(store->settings.threads);
 	a->queued += count;
 	/* Otherwise it wakes by itself when it is time. */
 	if (a->queued == count || a->queued >= BATCH_MAX || a->wanted > atomic_load(&store->applied))
-		pthread_cond_signal(&a->work);
-	pthread_mutex_unlock(&a->lock);
+		condition_wake(&a->work);
+	lock_give(&a->lock);
 }
 
 int store_wait_applied(struct store *store, uint64_t seq)
@@ -348,12 +327,12 @@ int store_wait_applied(struct store *store, uint64_t seq)
 	struct applier *a = &store->applier;
 	int error;
 
-	pthread_mutex_lock(&a->lock);
+	lock_take(&a->lock);
 	a->wanted = MAX(a->wanted, seq);
-	pthread_cond_signal(&a->work);
+	condition_wake(&a->work);
 	while (atomic_load(&store->applied) < seq && !a->failed && !a->closing)
-		pthread_cond_wait(&a->done, &a->lock);
+		condition_wait(&a->done, &a->lock);
 	error = atomic_load(&store->applied) >= seq ? 0 : a->failed ? -EIO : -ECANCELED;
-	pthread_mutex_unlock(&a->lock);
+	lock_give(&a->lock);
 	return error;
 }

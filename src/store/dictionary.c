@@ -14,7 +14,7 @@ enum {
 
 void dictionaries_init(struct store *store)
 {
-	pthread_mutex_init(&store->dictionaries.lock, NULL);
+	lock_init(&store->dictionaries.lock, store->settings.threads);
 }
 
 static void dictionary_free(struct dictionary *dictionary)
@@ -47,18 +47,18 @@ void dictionaries_free(struct store *store)
 	}
 	samples_free(d);
 	frame_contexts_free_all(d);
-	pthread_mutex_destroy(&d->lock);
+	lock_free(&d->lock);
 }
 
 const struct dictionary *dictionary_find(struct store *store, uint32_t id)
 {
 	struct dictionary *dictionary;
 
-	pthread_mutex_lock(&store->dictionaries.lock);
+	lock_take(&store->dictionaries.lock);
 	dictionary = store->dictionaries.all;
 	while (dictionary && dictionary->id != id)
 		dictionary = dictionary->next;
-	pthread_mutex_unlock(&store->dictionaries.lock);
+	lock_give(&store->dictionaries.lock);
 	return dictionary;
 }
 
@@ -82,10 +82,10 @@ int dictionary_learn(struct store *store, uint32_t id, struct slice bytes)
 		dictionary_free(dictionary);
 		return -ENOMEM;
 	}
-	pthread_mutex_lock(&d->lock);
+	lock_take(&d->lock);
 	dictionary->next = d->all;
 	d->all = dictionary;
-	pthread_mutex_unlock(&d->lock);
+	lock_give(&d->lock);
 	return 0;
 }
 
@@ -124,7 +124,7 @@ void dictionary_sample(struct store *store, struct slice message)
 		message.len > DICTIONARY_MESSAGE_MAX)
 		return;
 	message = slice_first(message, SAMPLE_BYTES_MAX);
-	pthread_mutex_lock(&d->lock);
+	lock_take(&d->lock);
 	if (!d->samples && !d->ready) {
 		d->samples = malloc(SAMPLES_BYTES_MAX);
 		d->sample_bytes = malloc(SAMPLES_MAX * sizeof(*d->sample_bytes));
@@ -139,7 +139,7 @@ void dictionary_sample(struct store *store, struct slice message)
 		d->ready = true;
 		atomic_store(&d->wanted, false);
 	}
-	pthread_mutex_unlock(&d->lock);
+	lock_give(&d->lock);
 	if (full)
 		upkeep_wake(store);
 }
@@ -148,9 +148,9 @@ bool dictionary_is_due(struct store *store)
 {
 	bool ready;
 
-	pthread_mutex_lock(&store->dictionaries.lock);
+	lock_take(&store->dictionaries.lock);
 	ready = store->dictionaries.ready;
-	pthread_mutex_unlock(&store->dictionaries.lock);
+	lock_give(&store->dictionaries.lock);
 	return ready;
 }
 
@@ -194,9 +194,9 @@ int dictionary_train(struct store *store)
 	/* Messages that have nothing in common do without. */
 	if (!error && !ZDICT_isError(len))
 		error = dictionary_adopt(store, slice_make(bytes, len));
-	pthread_mutex_lock(&d->lock);
+	lock_take(&d->lock);
 	samples_free(d);
-	pthread_mutex_unlock(&d->lock);
+	lock_give(&d->lock);
 	free(bytes);
 	return error;
 }

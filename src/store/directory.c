@@ -57,12 +57,12 @@ int directory_domain_add(struct store *store, struct slice domain)
 	bool there;
 	int error = domain_normalise(domain, &normal);
 
-	pthread_mutex_lock(&store->directory_lock);
+	lock_take(&store->directory_lock);
 	if (!error)
 		error = directory_has(store, TABLE_DOMAINS, buffer_slice(&normal), &there);
 	if (!error)
 		error = there ? -EEXIST : domain_change(store, buffer_slice(&normal), true);
-	pthread_mutex_unlock(&store->directory_lock);
+	lock_give(&store->directory_lock);
 	buffer_free(&normal);
 	return error;
 }
@@ -73,7 +73,7 @@ int directory_domain_delete(struct store *store, struct slice domain)
 	bool there = false, used = false;
 	int error = domain_normalise(domain, &normal);
 
-	pthread_mutex_lock(&store->directory_lock);
+	lock_take(&store->directory_lock);
 	if (!error)
 		error = directory_has(store, TABLE_DOMAINS, buffer_slice(&normal), &there);
 	if (!error && !there)
@@ -82,7 +82,7 @@ int directory_domain_delete(struct store *store, struct slice domain)
 		error = directory_domain_used(store, buffer_slice(&normal), &used);
 	if (!error)
 		error = used ? -EBUSY : domain_change(store, buffer_slice(&normal), false);
-	pthread_mutex_unlock(&store->directory_lock);
+	lock_give(&store->directory_lock);
 	buffer_free(&normal);
 	return error;
 }
@@ -214,10 +214,10 @@ static int accounts_add(struct store *store, const struct directory_account *acc
 	size_t added = 0;
 	int error = 0;
 
-	pthread_mutex_lock(&store->directory_lock);
+	lock_take(&store->directory_lock);
 	while (!error && added < count)
 		error = accounts_add_round(&a, accounts + added, MIN(count - added, ADD_TOGETHER), &added);
-	pthread_mutex_unlock(&store->directory_lock);
+	lock_give(&store->directory_lock);
 	buffer_free(&a.normal);
 	buffer_free(&a.key);
 	buffer_free(&a.change);
@@ -291,12 +291,12 @@ static int account_edit(
 
 	if (error)
 		return error;
-	pthread_mutex_lock(&store->directory_lock);
+	lock_take(&store->directory_lock);
 	error = directory_account_find(store, address, arena, &account);
 	if (!error)
 		error = change ? account_change_apply(store, &account, change, actor)
 			       : account_delete_apply(store, account.id, actor);
-	pthread_mutex_unlock(&store->directory_lock);
+	lock_give(&store->directory_lock);
 	if (!error)
 		shard_account_changed(store->shards[store_shard_of(store, account.id)], account.id);
 	arena_free(&arena);
@@ -369,7 +369,7 @@ int directory_alias_set(struct store *store, struct slice address, const struct 
 		error = -EINVAL;
 	if (!error)
 		error = address_key(buffer_slice(&normal), &key);
-	pthread_mutex_lock(&store->directory_lock);
+	lock_take(&store->directory_lock);
 	if (!error)
 		error = directory_has(store, count ? TABLE_DOMAINS : TABLE_ALIASES,
 			count ? slice_first(buffer_slice(&key), slice_find_byte(buffer_slice(&key), '\0'))
@@ -381,7 +381,7 @@ int directory_alias_set(struct store *store, struct slice address, const struct 
 		error = directory_has(store, TABLE_ADDRESSES, buffer_slice(&key), &account);
 	if (!error)
 		error = account ? -EEXIST : alias_apply(store, buffer_slice(&normal), targets, count);
-	pthread_mutex_unlock(&store->directory_lock);
+	lock_give(&store->directory_lock);
 	buffer_free(&normal);
 	buffer_free(&key);
 	return error;

@@ -10,9 +10,7 @@
 #ifndef PENFOLD_STORE_ENGINE_H
 #define PENFOLD_STORE_ENGINE_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
+#include "base/thread.h"
 #include "store/email.h"
 #include "store/index.h"
 #include "store/number_map.h"
@@ -39,10 +37,10 @@ struct folding pending_folding(const struct pending *pending);
 /* ---- The applier ---- */
 
 struct applier {
-	pthread_t thread;
+	struct thread thread;
 	bool running;
-	pthread_mutex_t lock;
-	pthread_cond_t work, done; /* done: `applied` has moved or it failed */
+	struct lock lock;
+	struct condition work, done; /* done: `applied` has moved or it failed */
 	struct record *first, *last;
 	size_t queued;
 	int64_t since_us; /* of the first queued; monotonic */
@@ -56,7 +54,7 @@ struct applier {
 struct dictionary;
 enum { CONTEXTS_MAX = 16 };
 struct dictionaries {
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct dictionary *all; /* newest first; never freed before the store is closed */
 	_Atomic(struct dictionary *) current;
 	char *samples; /* small messages to train from; NULL when none are wanted */
@@ -71,11 +69,11 @@ struct dictionaries {
 /* ---- Housekeeping thread (upkeep.c) ---- */
 
 struct upkeep {
-	pthread_t thread;
+	struct thread thread;
 	bool running, stopping;
-	pthread_mutex_t lock; /* one round at a time */
-	pthread_mutex_t wake_lock;
-	pthread_cond_t wake;
+	struct lock lock; /* one round at a time */
+	struct lock wake_lock;
+	struct condition wake;
 	struct number_map looked_at; /* segment -> live bytes when it was found not to be worth compacting */
 };
 
@@ -93,7 +91,7 @@ struct frames_hold {
 #define FRAMES_HOLD_INIT ((struct frames_hold){.after_seq = UINT64_MAX})
 
 struct ingest_pool {
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct ingest *idle;
 	unsigned count;
 	struct frames_hold *holds;
@@ -109,8 +107,8 @@ struct store {
 	_Atomic uint64_t durable, applied;
 	_Atomic uint64_t pending_bytes; /* of change parts not applied yet */
 	atomic_bool failed;
-	bool index_damaged;             /* recovery could not fold into what is there */
-	pthread_mutex_t directory_lock; /* one change of the directory at a time */
+	bool index_damaged;         /* recovery could not fold into what is there */
+	struct lock directory_lock; /* one change of the directory at a time */
 	struct applier applier;
 	struct dictionaries dictionaries;
 	struct upkeep upkeep;

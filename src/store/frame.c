@@ -28,10 +28,10 @@ static struct frame_contexts *contexts_take(struct dictionaries *d)
 {
 	struct frame_contexts *c = NULL;
 
-	pthread_mutex_lock(&d->lock);
+	lock_take(&d->lock);
 	if (d->idle_count)
 		c = d->idle[--d->idle_count];
-	pthread_mutex_unlock(&d->lock);
+	lock_give(&d->lock);
 	if (c)
 		return c;
 	c = calloc(1, sizeof(*c));
@@ -47,12 +47,12 @@ static struct frame_contexts *contexts_take(struct dictionaries *d)
 
 static void contexts_give(struct dictionaries *d, struct frame_contexts *c)
 {
-	pthread_mutex_lock(&d->lock);
+	lock_take(&d->lock);
 	if (d->idle_count < CONTEXTS_MAX) {
 		d->idle[d->idle_count++] = c;
 		c = NULL;
 	}
-	pthread_mutex_unlock(&d->lock);
+	lock_give(&d->lock);
 	contexts_free(c);
 }
 

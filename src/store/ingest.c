@@ -14,13 +14,13 @@ static struct ingest *pool_take(struct ingest_pool *pool)
 {
 	struct ingest *ingest;
 
-	pthread_mutex_lock(&pool->lock);
+	lock_take(&pool->lock);
 	ingest = pool->idle;
 	if (ingest) {
 		pool->idle = ingest->next_idle;
 		pool->count--;
 	}
-	pthread_mutex_unlock(&pool->lock);
+	lock_give(&pool->lock);
 	return ingest;
 }
 
@@ -96,14 +96,14 @@ void ingest_free(struct ingest **ingest)
 	i->finished = false;
 	i->error = 0;
 	pool = &i->store->ingests;
-	pthread_mutex_lock(&pool->lock);
+	lock_take(&pool->lock);
 	if (pool->count < INGESTS_IDLE_MAX) {
 		i->next_idle = pool->idle;
 		pool->idle = i;
 		pool->count++;
 		i = NULL;
 	}
-	pthread_mutex_unlock(&pool->lock);
+	lock_give(&pool->lock);
 	if (i)
 		ingest_destroy(i);
 }
@@ -130,11 +130,11 @@ void frames_hold(struct store *store, struct frames_hold *hold)
 {
 	struct ingest_pool *pool = &store->ingests;
 
-	pthread_mutex_lock(&pool->lock);
+	lock_take(&pool->lock);
 	if (!hold->held)
 		hold_link(pool, hold);
 	hold->after_seq = MIN(hold->after_seq, store->log->ops->last_seq(store->log));
-	pthread_mutex_unlock(&pool->lock);
+	lock_give(&pool->lock);
 }
 
 static bool hold_has(const struct frames_hold *hold, uint64_t segment)
@@ -168,11 +168,11 @@ int frames_hold_place(struct store *store, struct frames_hold *hold, const struc
 	struct ingest_pool *pool = &store->ingests;
 	int error;
 
-	pthread_mutex_lock(&pool->lock);
+	lock_take(&pool->lock);
 	error = hold_add(hold, place->segment);
 	if (!error)
 		hold->after_seq = UINT64_MAX;
-	pthread_mutex_unlock(&pool->lock);
+	lock_give(&pool->lock);
 	return error;
 }
 
@@ -182,11 +182,11 @@ void frames_release(struct store *store, struct frames_hold *hold)
 
 	if (!hold->held)
 		return;
-	pthread_mutex_lock(&pool->lock);
+	lock_take(&pool->lock);
 	*(hold->previous ? &hold->previous->next : &pool->holds) = hold->next;
 	if (hold->next)
 		hold->next->previous = hold->previous;
-	pthread_mutex_unlock(&pool->lock);
+	lock_give(&pool->lock);
 	free(hold->segments);
 	*hold = FRAMES_HOLD_INIT;
 }
@@ -196,11 +196,11 @@ bool frames_are_held(struct store *store, const struct segment_info *segment)
 	struct ingest_pool *pool = &store->ingests;
 	const struct frames_hold *hold;
 
-	pthread_mutex_lock(&pool->lock);
+	lock_take(&pool->lock);
 	hold = pool->holds;
 	while (hold && hold->after_seq >= segment->last_seq && !hold_has(hold, segment->id))
 		hold = hold->next;
-	pthread_mutex_unlock(&pool->lock);
+	lock_give(&pool->lock);
 	return hold != NULL;
 }
 

@@ -23,7 +23,7 @@ struct shard {
 	bool txn_active;
 	uint64_t txn_applied;              /* what it reaches */
 	struct buffer change, list, list2; /* scratch for encoding */
-	pthread_mutex_t inbox_lock;        /* accounts whose directory entry changed */
+	struct lock inbox_lock;            /* accounts whose directory entry changed */
 	uint64_t *inbox;
 	size_t inbox_count, inbox_room;
 	atomic_bool inbox_full;

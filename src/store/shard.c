@@ -19,7 +19,7 @@ int shard_new(struct store *store, unsigned number, struct shard **ret_shard)
 	shard->change = BUFFER_INIT(SCRATCH_MAX);
 	shard->list = BUFFER_INIT(SCRATCH_MAX);
 	shard->list2 = BUFFER_INIT(SCRATCH_MAX);
-	pthread_mutex_init(&shard->inbox_lock, NULL);
+	lock_init(&shard->inbox_lock, store->settings.threads);
 	*ret_shard = shard;
 	return 0;
 }
@@ -50,7 +50,7 @@ void shard_free(struct shard **shard)
 	buffer_free(&s->list);
 	buffer_free(&s->list2);
 	free(s->inbox);
-	pthread_mutex_destroy(&s->inbox_lock);
+	lock_free(&s->inbox_lock);
 	free(s);
 	*shard = NULL;
 }
@@ -192,7 +192,7 @@ void account_release(struct account **account)
 
 void shard_account_changed(struct shard *shard, uint64_t account)
 {
-	pthread_mutex_lock(&shard->inbox_lock);
+	lock_take(&shard->inbox_lock);
 	if (shard->inbox_count == shard->inbox_room) {
 		size_t room = MAX(shard->inbox_room * 2, 16);
 		uint64_t *grown = realloc(shard->inbox, room * sizeof(*grown));
@@ -204,7 +204,7 @@ void shard_account_changed(struct shard *shard, uint64_t account)
 	}
 	shard->inbox[shard->inbox_count++] = account;
 	atomic_store(&shard->inbox_full, true);
-	pthread_mutex_unlock(&shard->inbox_lock);
+	lock_give(&shard->inbox_lock);
 }
 
 void shard_inbox_run(struct shard *shard)
@@ -214,13 +214,13 @@ void shard_inbox_run(struct shard *shard)
 
 	if (!atomic_load_explicit(&shard->inbox_full, memory_order_relaxed))
 		return;
-	pthread_mutex_lock(&shard->inbox_lock);
+	lock_take(&shard->inbox_lock);
 	ids = shard->inbox;
 	count = shard->inbox_count;
 	shard->inbox = NULL;
 	shard->inbox_count = shard->inbox_room = 0;
 	atomic_store(&shard->inbox_full, false);
-	pthread_mutex_unlock(&shard->inbox_lock);
+	lock_give(&shard->inbox_lock);
 	shard_snapshot_end(shard);
 	for (size_t i = 0; i < count; i++) {
 		struct account *account = account_in_memory(shard, ids[i]);

@@ -27,11 +27,11 @@ void store_fail(struct store *store, int error, const char *what)
 {
 	if (!atomic_exchange(&store->failed, true) && store->settings.failed)
 		store->settings.failed(store->settings.context, error, what);
-	pthread_mutex_lock(&store->applier.lock);
+	lock_take(&store->applier.lock);
 	store->applier.failed = true;
-	pthread_cond_broadcast(&store->applier.done);
-	pthread_cond_broadcast(&store->applier.work);
-	pthread_mutex_unlock(&store->applier.lock);
+	condition_wake_all(&store->applier.done);
+	condition_wake_all(&store->applier.work);
+	lock_give(&store->applier.lock);
 }
 
 void store_notice(struct store *store, const char *event, const char *format, ...)
@@ -181,6 +181,7 @@ static int log_open(struct store *store)
 	if (store->settings.files)
 		settings.files = store->settings.files;
 	settings.clock = store->settings.clock;
+	settings.threads = store->settings.threads;
 	settings.events = (struct durability_events){log_durable, log_failed, log_notice, store};
 	return disk_open(&settings, &store->log);
 }
@@ -249,8 +250,8 @@ static int store_new(const struct store_settings *settings, struct store **ret_s
 		store->settings.clock = clock_system();
 	store->lock_file = -1;
 	store->dir = strndup(settings->dir.at, settings->dir.len);
-	pthread_mutex_init(&store->directory_lock, NULL);
-	pthread_mutex_init(&store->ingests.lock, NULL);
+	lock_init(&store->directory_lock, settings->threads);
+	lock_init(&store->ingests.lock, settings->threads);
 	applier_init(store);
 	upkeep_init(store);
 	dictionaries_init(store);
@@ -266,8 +267,8 @@ static void store_free(struct store *store)
 	index_close(&store->index);
 	applier_free(store);
 	upkeep_free(store);
-	pthread_mutex_destroy(&store->directory_lock);
-	pthread_mutex_destroy(&store->ingests.lock);
+	lock_free(&store->directory_lock);
+	lock_free(&store->ingests.lock);
 	if (store->lock_file >= 0)
 		close(store->lock_file);
 	free(store->dir);

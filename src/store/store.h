@@ -20,7 +20,8 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 
-struct file_system; /* store/disk/file.h: every file operation, replaceable */
+struct file_system;   /* store/disk/file.h: every file operation, replaceable */
+struct thread_system; /* base/thread.h: threads and locks, replaceable */
 
 enum {
 	STORE_MAILBOX_NAME_MAX = 1000, /* bytes of UTF-8 */
@@ -41,8 +42,9 @@ struct store_settings {
 	uint64_t apply_delay_ms;      /* at most this long between durable and applied: 1,000 */
 	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
 	uint64_t compact_bytes_per_s; /* rate limit of compaction: 16,777,216 */
-	const struct file_system *files;  /* NULL: the real one */
-	const struct clock_source *clock; /* NULL: clock_system() */
+	const struct file_system *files;     /* NULL: the real one */
+	const struct clock_source *clock;    /* NULL: clock_system() */
+	const struct thread_system *threads; /* NULL: the real ones */
 	/* Everything up to `seq` is durable. Called on the writer's thread, often: must be quick. */
 	void (*durable)(void *context, uint64_t seq);
 	/* Something that was accepted could not be made durable. Called once, from any thread; must end the process. */

@@ -295,7 +295,7 @@ static void settings_are_checked(void **state)
 
 enum { THREADS = 8, EACH = 150 };
 
-struct thread {
+struct appender {
 	pthread_t id;
 	struct durability *log;
 	unsigned number, wrong;
@@ -304,7 +304,7 @@ struct thread {
 
 static void *append_and_check(void *arg)
 {
-	struct thread *t = arg;
+	struct appender *t = arg;
 	const struct durability_ops *ops = t->log->ops;
 	char payload[5000], back[5000];
 
@@ -360,7 +360,7 @@ static void run_threads(struct disk_settings *settings)
 {
 	struct heard heard = {0, 0, {0}};
 	struct durability *log;
-	struct thread *threads = calloc(THREADS, sizeof(*threads));
+	struct appender *threads = calloc(THREADS, sizeof(*threads));
 
 	assert_non_null(threads);
 	settings->events = (struct durability_events){hear_durable, hear_failed, NULL, &heard};

@@ -34,16 +34,16 @@ static int next_segment(struct disk *disk)
 	next->header = (struct segment_header){
 		next->id, clock_random_u64(disk->settings.clock), disk->last_seq + 1, atomic_load(&disk->durable_seq)};
 	next->last_seq = disk->last_seq;
-	pthread_mutex_lock(&disk->table.lock);
+	lock_take(&disk->table.lock);
 	error = segments_add(&disk->table, next);
-	pthread_mutex_unlock(&disk->table.lock);
+	lock_give(&disk->table.lock);
 	if (error)
 		return error;
 	(void)segment_list_take(&disk->ready);
 	if (disk->current)
 		segment_list_put(&disk->unsealed, disk->current);
 	disk->current = next;
-	pthread_cond_signal(&disk->keep);
+	condition_wake(&disk->keep);
 	return 0;
 }
 
@@ -57,8 +57,8 @@ static int find_segment(struct disk *disk, uint64_t room, bool small_reserve)
 	if (disk->no_room)
 		return -ENOSPC;
 	disk->spare_waiters++;
-	pthread_cond_signal(&disk->keep);
-	pthread_cond_wait(&disk->spare, &disk->lock);
+	condition_wake(&disk->keep);
+	condition_wait(&disk->spare, &disk->lock);
 	disk->spare_waiters--;
 	return 1;
 }
@@ -106,7 +106,7 @@ static int find_place(struct disk *disk, uint64_t room, bool small_reserve)
 			return 0;
 		if (!batch->len)
 			return -ENOMEM;
-		pthread_cond_wait(&disk->room, &disk->lock);
+		condition_wait(&disk->room, &disk->lock);
 	}
 }
 
@@ -171,9 +171,9 @@ static void fill(struct disk *disk, struct slot *slot, const struct slice *parts
 		to += parts[i].len;
 	}
 	memset(to, 0, (size_t)record_room(bytes) - RECORD_HEADER_BYTES - bytes);
-	batch_copied(slot->batch);
+	batch_copied(disk, slot->batch);
 	if (slot->wake_writer)
-		pthread_cond_signal(&disk->work);
+		condition_wake(&disk->work);
 }
 
 int disk_append(
@@ -193,11 +193,11 @@ int disk_append(
 	}
 	if (record_room(bytes) > room_max)
 		return -EMSGSIZE;
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	error = find_place(disk, record_room(bytes), small_reserve);
 	if (!error)
 		slot = take_place(disk, record, (uint32_t)bytes, crc);
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	if (error)
 		return error;
 	fill(disk, &slot, parts, part_count, (uint32_t)bytes);
@@ -235,11 +235,11 @@ static int read_segment(struct disk *disk, struct segment *segment, uint64_t at,
 
 	if (at + bytes <= atomic_load(&segment->written))
 		return read_file(disk, segment, at, bytes, to);
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	for (unsigned i = 0; i < 2 && !staged; i++)
 		staged = read_staged(&disk->batches[i], segment->id, at, bytes, to);
 	written = at + bytes <= atomic_load(&segment->written);
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	if (staged)
 		return 0;
 	return written ? read_file(disk, segment, at, bytes, to) : -EBADMSG;

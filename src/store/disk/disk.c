@@ -19,27 +19,27 @@ void disk_fail(struct disk *disk, int error, const char *what)
 {
 	if (atomic_exchange(&disk->failed, true))
 		return;
-	pthread_mutex_lock(&disk->lock);
-	pthread_cond_broadcast(&disk->room);
-	pthread_cond_broadcast(&disk->spare);
-	pthread_mutex_unlock(&disk->lock);
+	lock_take(&disk->lock);
+	condition_wake_all(&disk->room);
+	condition_wake_all(&disk->spare);
+	lock_give(&disk->lock);
 	disk_wake_all(disk);
 	disk->settings.events.failed(disk->settings.events.context, error, what);
 }
 
 int disk_start(struct disk *disk)
 {
-	int error = -pthread_create(&disk->writer, NULL, disk_writer_run, disk);
+	int error = thread_start(disk->settings.threads, disk_writer_run, disk, &disk->writer);
 
 	if (error)
 		return error;
-	error = -pthread_create(&disk->keeper, NULL, disk_keeper_run, disk);
+	error = thread_start(disk->settings.threads, disk_keeper_run, disk, &disk->keeper);
 	if (error) {
-		pthread_mutex_lock(&disk->lock);
+		lock_take(&disk->lock);
 		disk->stopping = true;
-		pthread_cond_signal(&disk->work);
-		pthread_mutex_unlock(&disk->lock);
-		(void)pthread_join(disk->writer, NULL);
+		condition_wake(&disk->work);
+		lock_give(&disk->lock);
+		thread_join(&disk->writer);
 		return error;
 	}
 	disk->threads = true;
@@ -49,15 +49,15 @@ int disk_start(struct disk *disk)
 /* Everything accepted is durable, or never will be. */
 static void stop(struct disk *disk)
 {
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	disk->stopping = true;
-	pthread_cond_broadcast(&disk->work);
-	pthread_cond_broadcast(&disk->keep);
-	pthread_cond_broadcast(&disk->room);
-	pthread_cond_broadcast(&disk->spare);
-	pthread_mutex_unlock(&disk->lock);
-	(void)pthread_join(disk->writer, NULL);
-	(void)pthread_join(disk->keeper, NULL);
+	condition_wake_all(&disk->work);
+	condition_wake_all(&disk->keep);
+	condition_wake_all(&disk->room);
+	condition_wake_all(&disk->spare);
+	lock_give(&disk->lock);
+	thread_join(&disk->writer);
+	thread_join(&disk->keeper);
 }
 
 /* A clean end leaves nothing for the next start to find out, and no doubt about what was durable. */
@@ -93,12 +93,12 @@ static void disk_free(struct disk *disk)
 	free_list(disk, &disk->dropped);
 	free(disk->batches[0].staging);
 	free(disk->batches[1].staging);
-	pthread_cond_destroy(&disk->work);
-	pthread_cond_destroy(&disk->room);
-	pthread_cond_destroy(&disk->spare);
-	pthread_cond_destroy(&disk->keep);
-	pthread_mutex_destroy(&disk->lock);
-	pthread_mutex_destroy(&disk->table.lock);
+	condition_free(&disk->work);
+	condition_free(&disk->room);
+	condition_free(&disk->spare);
+	condition_free(&disk->keep);
+	lock_free(&disk->lock);
+	lock_free(&disk->table.lock);
 	free(disk->dir);
 	free(disk);
 }
@@ -129,9 +129,9 @@ static uint64_t disk_last_seq(struct durability *d)
 	struct disk *disk = disk_of(d);
 	uint64_t seq;
 
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	seq = disk->last_seq;
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	return seq;
 }
 
@@ -139,11 +139,11 @@ static void disk_figures(struct durability *d, uint64_t *ret_records, uint64_t *
 {
 	struct disk *disk = disk_of(d);
 
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	*ret_records = disk->records;
 	*ret_bytes = disk->bytes;
 	*ret_syncs = disk->syncs;
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 }
 
 static const struct durability_ops disk_ops = {
@@ -182,20 +182,16 @@ static int are_valid(const struct disk_settings *settings)
 	return settings->dir.len > DISK_PATH_MAX - DISK_NAME_ROOM ? -ENAMETOOLONG : 0;
 }
 
-/* The clock of `keep` is the one that the keeper waits by. */
 static void make_locks(struct disk *disk)
 {
-	pthread_condattr_t monotonic;
+	const struct thread_system *threads = disk->settings.threads;
 
-	CHECK(pthread_condattr_init(&monotonic) == 0);
-	CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
-	CHECK(pthread_mutex_init(&disk->lock, NULL) == 0);
-	CHECK(pthread_mutex_init(&disk->table.lock, NULL) == 0);
-	CHECK(pthread_cond_init(&disk->work, NULL) == 0);
-	CHECK(pthread_cond_init(&disk->room, NULL) == 0);
-	CHECK(pthread_cond_init(&disk->spare, NULL) == 0);
-	CHECK(pthread_cond_init(&disk->keep, &monotonic) == 0);
-	pthread_condattr_destroy(&monotonic);
+	lock_init(&disk->lock, threads);
+	lock_init(&disk->table.lock, threads);
+	condition_init(&disk->work, threads);
+	condition_init(&disk->room, threads);
+	condition_init(&disk->spare, threads);
+	condition_init(&disk->keep, threads);
 }
 
 /* The directory's own name has to be durable too. */
@@ -231,9 +227,9 @@ int disk_open(const struct disk_settings *settings, struct durability **ret_dura
 	disk = calloc(1, sizeof(*disk));
 	if (!disk)
 		return -ENOMEM;
-	make_locks(disk);
 	disk->base.ops = &disk_ops;
 	disk->settings = *settings;
+	make_locks(disk);
 	disk->files = settings->files;
 	disk->next_id = 1;
 	disk->dir = strndup(settings->dir.at, settings->dir.len);

@@ -6,6 +6,7 @@
 #define PENFOLD_STORE_DISK_DISK_H
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "store/disk/file.h"
 #include "store/durability.h"
 
@@ -16,6 +17,7 @@ struct disk_settings {
 	unsigned spares;            /* segments kept ready ahead: 2 */
 	const struct file_system *files;
 	const struct clock_source *clock;
+	const struct thread_system *threads; /* NULL: the real ones */
 	struct durability_events events;
 };
 struct disk_settings disk_settings_default(void);

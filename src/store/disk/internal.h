@@ -7,9 +7,7 @@
 #ifndef PENFOLD_STORE_DISK_INTERNAL_H
 #define PENFOLD_STORE_DISK_INTERNAL_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
+#include "base/thread.h"
 #include "store/disk/disk.h"
 #include "store/disk/layout.h"
 
@@ -49,7 +47,7 @@ void segment_list_put(struct segment_list *list, struct segment *segment);
 struct segment *segment_list_take(struct segment_list *list); /* NULL: empty */
 
 struct segment_table { /* in the order of their ids */
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct segment **at;
 	size_t count, room;
 	unsigned open_files;
@@ -79,8 +77,8 @@ struct disk {
 	const struct file_system *files;
 	struct segment_table table;
 
-	pthread_mutex_t lock;
-	pthread_cond_t work, room, spare, keep;
+	struct lock lock;
+	struct condition work, room, spare, keep;
 	bool replayed, stopping, writer_idle, writer_ended;
 	_Atomic bool failed;
 	struct segment *current;
@@ -103,7 +101,7 @@ struct disk {
 	int no_room;                  /* why the last attempt to make a spare failed; 0: it did not */
 
 	bool threads;
-	pthread_t writer, keeper;
+	struct thread writer, keeper;
 };
 
 static inline struct disk *disk_of(struct durability *d)
@@ -142,7 +140,7 @@ MUST_CHECK int disk_read(
 /* ---- writer.c ---- */
 void *disk_writer_run(void *disk);
 MUST_CHECK int disk_wait(struct durability *d, uint64_t seq);
-void batch_copied(struct batch *batch); /* one append less that copies */
+void batch_copied(struct disk *disk, struct batch *batch); /* one append less that copies */
 void disk_wake_all(struct disk *disk);
 
 /* ---- keeper.c ---- */

@@ -1,5 +1,3 @@
-#include <time.h>
-
 #include "store/disk/internal.h"
 
 /* ---- Sealing ---- */
@@ -20,9 +18,9 @@ int segment_seal(struct disk *disk, struct segment *segment)
 		error = files->sync(files->context, segment->file);
 	if (error)
 		return error;
-	pthread_mutex_lock(&disk->table.lock);
+	lock_take(&disk->table.lock);
 	segment->sealed = true;
-	pthread_mutex_unlock(&disk->table.lock);
+	lock_give(&disk->table.lock);
 	return 0;
 }
 
@@ -48,9 +46,9 @@ static bool is_urgent(struct disk *disk)
 {
 	bool urgent;
 
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	urgent = disk->stopping || (disk->spare_waiters && !disk->ready.first);
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	return urgent;
 }
 
@@ -141,16 +139,16 @@ static int make_spare(struct disk *disk, const struct segment *dropped)
 	if (!segment)
 		return -ENOMEM;
 	segment->file_bytes = disk->settings.segment_bytes;
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	error = dropped ? reuse_file(disk, dropped, segment) : make_file(disk, segment);
 	if (error)
 		segment_free(disk, &segment);
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	if (error)
 		return error;
 	segment_list_put(&disk->ready, segment);
 	disk->no_room = 0;
-	pthread_cond_broadcast(&disk->spare);
+	condition_wake_all(&disk->spare);
 	return 0;
 }
 
@@ -166,11 +164,11 @@ static bool seal_one(struct disk *disk)
 	if (!segment || segment->last_seq > atomic_load(&disk->durable_seq) || atomic_load(&disk->failed))
 		return false;
 	(void)segment_list_take(&disk->unsealed);
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	error = segment_seal(disk, segment);
 	if (error)
 		disk_fail(disk, error, "seal");
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	return true;
 }
 
@@ -182,36 +180,31 @@ static bool recycle_one(struct disk *disk)
 	if (!dropped)
 		return false;
 	if (disk->ready.count >= disk->settings.spares || make_spare(disk, dropped) != 0) {
-		pthread_mutex_unlock(&disk->lock);
+		lock_give(&disk->lock);
 		segment_path(disk, dropped, path);
 		(void)disk->files->unlink(disk->files->context, path); /* what stays is found at the next start */
-		pthread_mutex_lock(&disk->lock);
+		lock_take(&disk->lock);
 	}
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	segment_free(disk, &dropped);
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	return true;
 }
 
-static bool make_one(struct disk *disk, struct timespec *retry)
+static bool make_one(struct disk *disk, int64_t *retry_us)
 {
-	struct timespec now;
+	const struct thread_system *threads = disk->settings.threads;
 	int error;
 
 	if (disk->ready.count >= disk->settings.spares)
 		return false;
-	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-	if (disk->no_room &&
-		(now.tv_sec < retry->tv_sec || (now.tv_sec == retry->tv_sec && now.tv_nsec < retry->tv_nsec)))
+	if (disk->no_room && thread_now_us(threads) < *retry_us)
 		return false;
 	error = make_spare(disk, NULL);
 	if (error) {
 		disk->no_room = error;
-		pthread_cond_broadcast(&disk->spare);
-		CHECK(clock_gettime(CLOCK_MONOTONIC, retry) == 0);
-		retry->tv_nsec += DISK_RETRY_MS * 1000000;
-		retry->tv_sec += retry->tv_nsec / 1000000000;
-		retry->tv_nsec %= 1000000000;
+		condition_wake_all(&disk->spare);
+		*retry_us = thread_now_us(threads) + DISK_RETRY_MS * 1000;
 	}
 	return true;
 }
@@ -224,30 +217,30 @@ static void tell(struct disk *disk, bool *told)
 	if (*told == !!error)
 		return;
 	*told = !!error;
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	if (error)
 		disk_notice(disk, "journal-no-room", "no new segment: %s", strerror(-error));
 	else
 		disk_notice(disk, "journal-room-again", "segments can be made again");
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 }
 
 void *disk_keeper_run(void *arg)
 {
 	struct disk *disk = arg;
-	struct timespec retry = {0, 0};
+	int64_t retry_us = 0;
 	bool told = false;
 
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	while (!disk->stopping) {
 		tell(disk, &told);
-		if (seal_one(disk) || recycle_one(disk) || make_one(disk, &retry))
+		if (seal_one(disk) || recycle_one(disk) || make_one(disk, &retry_us))
 			continue;
 		if (disk->ready.count < disk->settings.spares)
-			(void)pthread_cond_timedwait(&disk->keep, &disk->lock, &retry);
+			condition_wait_until(&disk->keep, &disk->lock, retry_us);
 		else
-			(void)pthread_cond_wait(&disk->keep, &disk->lock);
+			condition_wait(&disk->keep, &disk->lock);
 	}
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	return NULL;
 }

@@ -156,24 +156,24 @@ int segment_ref(struct disk *disk, uint64_t id, struct segment **ret_segment)
 	struct segment *segment;
 	int error;
 
-	pthread_mutex_lock(&disk->table.lock);
+	lock_take(&disk->table.lock);
 	segment = table_find(&disk->table, id);
 	error = segment ? file_open(disk, segment) : -ENOENT;
 	if (!error) {
 		segment->refs++;
 		*ret_segment = segment;
 	}
-	pthread_mutex_unlock(&disk->table.lock);
+	lock_give(&disk->table.lock);
 	return error;
 }
 
 /* Nobody can reach it any more: the keeper may have its file. */
 static void give_to_keeper(struct disk *disk, struct segment *segment)
 {
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	segment_list_put(&disk->dropped, segment);
-	pthread_cond_signal(&disk->keep);
-	pthread_mutex_unlock(&disk->lock);
+	condition_wake(&disk->keep);
+	lock_give(&disk->lock);
 }
 
 /* Under table.lock: was this the last use of a dropped segment? */
@@ -189,11 +189,11 @@ void segment_unref(struct disk *disk, struct segment *segment)
 {
 	bool over;
 
-	pthread_mutex_lock(&disk->table.lock);
+	lock_take(&disk->table.lock);
 	CHECK(segment->refs > 0);
 	segment->refs--;
 	over = is_over(disk, segment);
-	pthread_mutex_unlock(&disk->table.lock);
+	lock_give(&disk->table.lock);
 	if (over)
 		give_to_keeper(disk, segment);
 }
@@ -203,13 +203,13 @@ int disk_pin(struct durability *d, uint64_t id)
 	struct disk *disk = disk_of(d);
 	struct segment *segment;
 
-	pthread_mutex_lock(&disk->table.lock);
+	lock_take(&disk->table.lock);
 	segment = table_find(&disk->table, id);
 	if (segment && segment->dropped)
 		segment = NULL;
 	if (segment)
 		segment->pins++;
-	pthread_mutex_unlock(&disk->table.lock);
+	lock_give(&disk->table.lock);
 	return segment ? 0 : -ENOENT;
 }
 
@@ -219,12 +219,12 @@ void disk_unpin(struct durability *d, uint64_t id)
 	struct segment *segment;
 	bool over;
 
-	pthread_mutex_lock(&disk->table.lock);
+	lock_take(&disk->table.lock);
 	segment = table_find(&disk->table, id);
 	CHECK(segment && segment->pins > 0);
 	segment->pins--;
 	over = is_over(disk, segment);
-	pthread_mutex_unlock(&disk->table.lock);
+	lock_give(&disk->table.lock);
 	if (over)
 		give_to_keeper(disk, segment);
 }
@@ -256,7 +256,7 @@ int disk_segment_drop(struct durability *d, uint64_t id)
 	struct segment *segment;
 	int error;
 
-	pthread_mutex_lock(&disk->table.lock);
+	lock_take(&disk->table.lock);
 	segment = table_find(&disk->table, id);
 	error = !segment || segment->dropped ? -ENOENT : may_drop(disk, segment);
 	if (!error) {
@@ -268,7 +268,7 @@ int disk_segment_drop(struct durability *d, uint64_t id)
 		segment->dropped = true;
 		segment->refs++;
 	}
-	pthread_mutex_unlock(&disk->table.lock);
+	lock_give(&disk->table.lock);
 	if (error)
 		return error;
 	error = disk->files->sync_dir(disk->files->context, disk->dir);
@@ -283,8 +283,8 @@ int disk_segments(struct durability *d, int (*each)(void *context, const struct 
 	size_t count = 0;
 	int error = 0;
 
-	pthread_mutex_lock(&disk->lock);
-	pthread_mutex_lock(&disk->table.lock);
+	lock_take(&disk->lock);
+	lock_take(&disk->table.lock);
 	infos = calloc(disk->table.count + 1, sizeof(*infos));
 	for (size_t i = 0; infos && i < disk->table.count; i++) {
 		const struct segment *s = disk->table.at[i];
@@ -293,8 +293,8 @@ int disk_segments(struct durability *d, int (*each)(void *context, const struct 
 			infos[count++] =
 				(struct segment_info){s->id, s->header.first_seq, s->last_seq, s->used, s->sealed};
 	}
-	pthread_mutex_unlock(&disk->table.lock);
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->table.lock);
+	lock_give(&disk->lock);
 	if (!infos)
 		return -ENOMEM;
 	for (size_t i = 0; i < count && !error; i++)

@@ -264,7 +264,7 @@ int disk_segment_read(struct durability *d, uint64_t id, bool salvage, record_re
 
 	if (error)
 		return error;
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	walk = (struct walk){.disk = disk,
 		.segment = segment,
 		.end = atomic_load(&segment->written),
@@ -274,7 +274,7 @@ int disk_segment_read(struct durability *d, uint64_t id, bool salvage, record_re
 		.proven = all_proven,
 		.each = each,
 		.context = context};
-	pthread_mutex_unlock(&disk->lock);
+	lock_give(&disk->lock);
 	error = segment_walk(&walk);
 	segment_unref(disk, segment);
 	return error;

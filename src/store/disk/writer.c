@@ -1,8 +1,3 @@
-#include <limits.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "store/disk/internal.h"
 
 #define COPY_AWAITED 0x80000000u
@@ -10,22 +5,17 @@ enum { COPY_LOOKS = 500 };
 
 /* ---- Waking those who wait for a batch, and nobody else ---- */
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
-{
-	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-}
-
-static void futex_wake(struct disk *disk, _Atomic uint32_t *word)
+static void wake_waiters(struct disk *disk, _Atomic uint32_t *word)
 {
 	atomic_fetch_add(word, 1);
 	if (atomic_load(&disk->waiters))
-		(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+		word_wake(disk->settings.threads, word, true);
 }
 
 void disk_wake_all(struct disk *disk)
 {
-	futex_wake(disk, &disk->done[0]);
-	futex_wake(disk, &disk->done[1]);
+	wake_waiters(disk, &disk->done[0]);
+	wake_waiters(disk, &disk->done[1]);
 }
 
 /*
@@ -42,13 +32,13 @@ int disk_wait(struct durability *d, uint64_t seq)
 	while (atomic_load(&disk->durable_seq) < seq && !atomic_load(&disk->failed)) {
 		const struct batch *writing;
 
-		pthread_mutex_lock(&disk->lock);
+		lock_take(&disk->lock);
 		writing = &disk->batches[(disk->filling - 1) & 1];
 		word = &disk->done[(writing->last && seq <= writing->last_seq ? disk->filling - 1 : disk->filling) & 1];
 		value = atomic_load(word);
-		pthread_mutex_unlock(&disk->lock);
+		lock_give(&disk->lock);
 		if (atomic_load(&disk->durable_seq) < seq && !atomic_load(&disk->failed))
-			futex_wait(word, value);
+			word_wait(disk->settings.threads, word, value);
 	}
 	atomic_fetch_sub(&disk->waiters, 1);
 	return atomic_load(&disk->durable_seq) >= seq ? 0 : -EIO;
@@ -57,7 +47,7 @@ int disk_wait(struct durability *d, uint64_t seq)
 /* ---- Writing ---- */
 
 /* Those who still copy their payload have the processor, or soon will: a look or two is enough, and then it is better to sleep. */
-static void wait_copied(struct batch *batch)
+static void wait_copied(struct disk *disk, struct batch *batch)
 {
 	uint32_t copying;
 
@@ -66,16 +56,16 @@ static void wait_copied(struct batch *batch)
 			return;
 	copying = atomic_fetch_or(&batch->copying, COPY_AWAITED) | COPY_AWAITED;
 	while (copying != COPY_AWAITED) {
-		futex_wait(&batch->copying, copying);
+		word_wait(disk->settings.threads, &batch->copying, copying);
 		copying = atomic_load(&batch->copying);
 	}
 	atomic_store(&batch->copying, 0);
 }
 
-void batch_copied(struct batch *batch)
+void batch_copied(struct disk *disk, struct batch *batch)
 {
 	if (atomic_fetch_sub(&batch->copying, 1) == (COPY_AWAITED | 1))
-		(void)syscall(SYS_futex, &batch->copying, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		word_wake(disk->settings.threads, &batch->copying, false);
 }
 
 /* What is durable by now is better known than when the records were appended: each run of bytes says so in its first one. */
@@ -145,11 +135,11 @@ static struct batch *take_batch(struct disk *disk)
 		if (disk->stopping)
 			return NULL;
 		disk->writer_idle = true;
-		pthread_cond_wait(&disk->work, &disk->lock);
+		condition_wait(&disk->work, &disk->lock);
 	}
 	disk->writer_idle = false;
 	disk->filling++;
-	pthread_cond_broadcast(&disk->room);
+	condition_wake_all(&disk->room);
 	return batch;
 }
 
@@ -181,34 +171,23 @@ static int write_batch(struct disk *disk, struct batch *batch)
 	unsigned syncs = batch->chunk_count;
 	int error;
 
-	pthread_mutex_unlock(&disk->lock);
-	wait_copied(batch);
+	lock_give(&disk->lock);
+	wait_copied(disk, batch);
 	claim(disk, batch);
 	error = write_chunks(disk, batch);
-	pthread_mutex_lock(&disk->lock);
+	lock_take(&disk->lock);
 	if (error)
 		return error;
 	batch_clear(disk, batch);
 	disk->syncs += syncs;
 	atomic_store(&disk->durable_seq, seq);
 	if (disk->unsealed.first)
-		pthread_cond_signal(&disk->keep);
-	pthread_mutex_unlock(&disk->lock);
+		condition_wake(&disk->keep);
+	lock_give(&disk->lock);
 	disk->settings.events.durable(disk->settings.events.context, first, seq);
-	futex_wake(disk, &disk->done[number & 1]);
-	pthread_mutex_lock(&disk->lock);
+	wake_waiters(disk, &disk->done[number & 1]);
+	lock_take(&disk->lock);
 	return 0;
-}
-
-/*
- * Nothing waits on purpose, but where all processors are busy the writer should not take one from those who are about to append: a batch policy lets
- * them finish their turn, and one sync then serves all of them. On an idle machine it changes nothing.
- */
-static void run_behind_others(void)
-{
-	const struct sched_param none = {0};
-
-	(void)sched_setscheduler(0, SCHED_BATCH, &none); /* this thread */
 }
 
 void *disk_writer_run(void *arg)
@@ -216,13 +195,16 @@ void *disk_writer_run(void *arg)
 	struct disk *disk = arg;
 	struct batch *batch;
 
-	run_behind_others();
-
-	pthread_mutex_lock(&disk->lock);
+	/*
+	 * Nothing waits on purpose, but where all processors are busy the writer should not take one from those who are about to append: so
+	 * they finish their turn, and one sync then serves all of them. On an idle machine it changes nothing.
+	 */
+	thread_run_in_batches(disk->settings.threads);
+	lock_take(&disk->lock);
 	while ((batch = take_batch(disk)) && write_batch(disk, batch) == 0)
 		continue;
 	disk->writer_ended = true;
-	pthread_cond_signal(&disk->keep);
-	pthread_mutex_unlock(&disk->lock);
+	condition_wake(&disk->keep);
+	lock_give(&disk->lock);
 	return NULL;
 }
