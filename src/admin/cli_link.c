@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "admin/cli.h"
+#include "store/disk/file.h"
 
 enum { READ_BYTES = 65536 };
 
@@ -75,9 +76,13 @@ static int server_receive(struct cli *cli)
 static int make_directory(const char *path, const char *user_name)
 {
 	const struct passwd *user = *user_name ? getpwnam(user_name) : NULL;
+	int error;
 
 	if (mkdir(path, 0700) < 0)
 		return errno == EEXIST ? 0 : -errno;
+	error = file_make_dir(&file_system_real, path); /* its name is to last */
+	if (error)
+		return error;
 	return user && chown(path, user->pw_uid, user->pw_gid) < 0 ? -errno : 0;
 }
 

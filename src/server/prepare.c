@@ -10,6 +10,7 @@
 
 #include "net/net.h"
 #include "server/server.h"
+#include "store/disk/file.h"
 
 enum { PEM_BYTES_MAX = 1 << 18, BIND_TRIES = 50, BIND_PAUSE_US = 100000, LOOK_DEPTH = 2 };
 
@@ -229,9 +230,8 @@ static int own_data(const char *data, const struct passwd *user, struct buffer *
 
 	if (!data)
 		return -ENOMEM;
-	if (mkdir(data, 0700) < 0 && errno != EEXIST)
-		error = -errno;
-	else
+	error = file_make_dir(&file_system_real, data);
+	if (!error)
 		error = look_into(data, user, LOOK_DEPTH, problem);
 	if (!error && chown(data, user->pw_uid, user->pw_gid) < 0)
 		error = -errno;

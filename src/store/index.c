@@ -1,8 +1,5 @@
 #include "store/index.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/codec.h"
 
 enum { INDEX_FORMAT = 1, INDEX_READERS = 1024, PATH_ROOM = 4096 };
@@ -96,22 +93,23 @@ static int tables_open(struct index *index, bool *ret_fresh)
 	return index_commit(txn);
 }
 
-int index_open(struct slice dir, struct index **ret_index, bool *ret_fresh)
+int index_open(const struct file_system *files, struct slice dir, struct index **ret_index, bool *ret_fresh)
 {
 	struct index *index = calloc(1, sizeof(*index));
 	char path[PATH_ROOM];
 	bool fresh = false;
-	int error = 0;
+	int error;
 
 	if (!index)
 		return -ENOMEM;
 	(void)snprintf(path, sizeof(path), "%.*s/index", SLICE_ARG(dir));
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		error = -errno;
+	error = file_make_dir(files, path);
 	if (!error)
 		error = env_open(index, path);
 	if (!error)
 		error = tables_open(index, &fresh);
+	if (!error && fresh)
+		error = files->sync_dir(files->context, path);
 	if (error) {
 		index_close(&index);
 		return error;
@@ -131,16 +129,18 @@ void index_close(struct index **index)
 	*index = NULL;
 }
 
-int index_remove(struct slice dir)
+int index_remove(const struct file_system *files, struct slice dir)
 {
-	static const char *const files[] = {"data.mdb", "lock.mdb"};
+	static const char *const names[] = {"data.mdb", "lock.mdb"};
 
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		char path[PATH_ROOM];
+		int error;
 
-		(void)snprintf(path, sizeof(path), "%.*s/index/%s", SLICE_ARG(dir), files[i]);
-		if (unlink(path) != 0 && errno != ENOENT)
-			return -errno;
+		(void)snprintf(path, sizeof(path), "%.*s/index/%s", SLICE_ARG(dir), names[i]);
+		error = files->unlink(files->context, path);
+		if (error && error != -ENOENT)
+			return error;
 	}
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <lmdb.h>
 
 #include "base/buffer.h"
+#include "store/disk/file.h"
 
 enum index_table {
 	TABLE_META,          /* name -> le64 */
@@ -36,10 +37,13 @@ struct index {
 	MDB_dbi tables[TABLE_COUNT];
 };
 
-/* -EBADMSG: what is there is no index of ours or damaged. *ret_fresh: it was made just now and knows nothing. */
-MUST_CHECK int index_open(struct slice dir, struct index **ret_index, bool *ret_fresh);
+/*
+ * -EBADMSG: what is there is no index of ours or damaged. *ret_fresh: it was made just now and knows nothing; its name is durable, so that
+ * no older one that it replaces comes back after a power cut. `files` is for the directory: LMDB reads and writes by itself.
+ */
+MUST_CHECK int index_open(const struct file_system *files, struct slice dir, struct index **ret_index, bool *ret_fresh);
 void index_close(struct index **index);
-MUST_CHECK int index_remove(struct slice dir); /* the files; not while open */
+MUST_CHECK int index_remove(const struct file_system *files, struct slice dir); /* the files; not while open */
 
 MUST_CHECK int index_begin(struct index *index, bool write, MDB_txn **ret_txn);
 MUST_CHECK int index_commit(MDB_txn *txn); /* over in any case */

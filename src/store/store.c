@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/body.h"
@@ -159,8 +158,11 @@ static int dir_lock(struct store *store)
 {
 	char path[PATH_ROOM];
 
-	if (mkdir(store->dir, 0700) != 0 && errno != EEXIST)
-		return -errno;
+	int error = file_make_dir(store->settings.files, store->dir);
+
+	/* Who may not look beyond it (Landlock) has not made it either. */
+	if (error && error != -EACCES)
+		return error;
 	(void)snprintf(path, sizeof(path), "%s/lock", store->dir);
 	store->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (store->lock_file < 0)
@@ -178,8 +180,7 @@ static int log_open(struct store *store)
 	(void)snprintf(path, sizeof(path), "%s/journal", store->dir);
 	settings.dir = slice_of(path);
 	settings.segment_bytes = store->settings.segment_bytes;
-	if (store->settings.files)
-		settings.files = store->settings.files;
+	settings.files = store->settings.files;
 	settings.clock = store->settings.clock;
 	settings.threads = store->settings.threads;
 	settings.events = (struct durability_events){log_durable, log_failed, log_notice, store};
@@ -189,13 +190,13 @@ static int log_open(struct store *store)
 static int index_open_or_make(struct store *store, bool *ret_fresh)
 {
 	struct slice dir = slice_of(store->dir);
-	int error = index_open(dir, &store->index, ret_fresh);
+	int error = index_open(store->settings.files, dir, &store->index, ret_fresh);
 
 	if (error != -EBADMSG)
 		return error;
 	store_notice(store, "index-damaged", "it is made anew from the journal");
-	error = index_remove(dir);
-	return error ? error : index_open(dir, &store->index, ret_fresh);
+	error = index_remove(store->settings.files, dir);
+	return error ? error : index_open(store->settings.files, dir, &store->index, ret_fresh);
 }
 
 /* A log is replayed once for each time it is opened. */
@@ -208,9 +209,9 @@ static int index_remake(struct store *store, bool salvage)
 	store_notice(store, "index-damaged", "what is new does not fit; it is made anew from the journal");
 	store->log->ops->close(&store->log);
 	index_close(&store->index);
-	error = index_remove(dir);
+	error = index_remove(store->settings.files, dir);
 	if (!error)
-		error = index_open(dir, &store->index, &fresh);
+		error = index_open(store->settings.files, dir, &store->index, &fresh);
 	if (!error)
 		error = log_open(store);
 	return error ? error : store_recover(store, true, salvage);
@@ -248,6 +249,8 @@ static int store_new(const struct store_settings *settings, struct store **ret_s
 	store->settings = *settings;
 	if (!store->settings.clock)
 		store->settings.clock = clock_system();
+	if (!store->settings.files)
+		store->settings.files = &file_system_real;
 	store->lock_file = -1;
 	store->dir = strndup(settings->dir.at, settings->dir.len);
 	lock_init(&store->directory_lock, settings->threads);
@@ -284,7 +287,7 @@ int store_open_quiet(const struct store_settings *settings, bool rebuild, bool s
 	if (!error)
 		error = dir_lock(store);
 	if (!error && rebuild)
-		error = index_remove(slice_of(store->dir));
+		error = index_remove(store->settings.files, slice_of(store->dir));
 	if (!error)
 		error = index_open_or_make(store, &fresh);
 	if (!error)

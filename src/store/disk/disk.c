@@ -176,7 +176,7 @@ struct disk_settings disk_settings_default(void)
 static int are_valid(const struct disk_settings *settings)
 {
 	if (settings->dir.len == 0 || settings->spares == 0 || settings->staging_bytes_max < 65536 ||
-		settings->segment_bytes < 1048576 || settings->segment_bytes > 2147483648u ||
+		settings->segment_bytes < DISK_SEGMENT_BYTES_MIN || settings->segment_bytes > 2147483648u ||
 		settings->segment_bytes % SEGMENT_HEADER_BYTES)
 		return -EINVAL;
 	return settings->dir.len > DISK_PATH_MAX - DISK_NAME_ROOM ? -ENAMETOOLONG : 0;
@@ -192,29 +192,6 @@ static void make_locks(struct disk *disk)
 	condition_init(&disk->room, threads);
 	condition_init(&disk->spare, threads);
 	condition_init(&disk->keep, threads);
-}
-
-/* The directory's own name has to be durable too. */
-static int make_dir(struct disk *disk)
-{
-	const struct file_system *files = disk->files;
-	struct slice parent = slice_of(disk->dir);
-	size_t slash;
-	char path[DISK_PATH_MAX];
-	int error = files->make_dir(files->context, disk->dir);
-
-	if (error)
-		return error;
-	while (parent.len > 1 && parent.at[parent.len - 1] == '/')
-		parent.len--;
-	slash = slice_find_last_byte(parent, '/');
-	if (slash == SIZE_MAX)
-		parent = SLICE(".");
-	else
-		parent = slice_first(parent, MAX(slash, 1));
-	memcpy(path, parent.at, parent.len);
-	path[parent.len] = '\0';
-	return files->sync_dir(files->context, path);
 }
 
 int disk_open(const struct disk_settings *settings, struct durability **ret_durability)
@@ -239,7 +216,7 @@ int disk_open(const struct disk_settings *settings, struct durability **ret_dura
 	}
 	error = disk->dir && disk->batches[0].staging && disk->batches[1].staging ? 0 : -ENOMEM;
 	if (!error)
-		error = make_dir(disk);
+		error = file_make_dir(disk->files, disk->dir);
 	if (!error)
 		error = disk_recover_list(disk);
 	if (error) {

@@ -1,5 +1,6 @@
 /*
- * Every file operation of the journal, replaceable: so that a test can fail, tear, reorder or forget any of them.
+ * Every file operation of the store but the index's own reading and writing (LMDB's), replaceable: so that a test can fail, tear,
+ * reorder or forget any of them.
  * All return 0 or a negative errno. Descriptors are the implementation's own numbers. Any thread.
  */
 #ifndef PENFOLD_STORE_DISK_FILE_H
@@ -30,5 +31,8 @@ struct file_system {
 };
 
 extern const struct file_system file_system_real;
+
+/* Makes a directory when it is not there, and makes its own name durable, too. */
+MUST_CHECK int file_make_dir(const struct file_system *files, const char *path);
 
 #endif
