@@ -13,14 +13,14 @@ static int address_put(struct index_rows *rows, struct slice address)
 		rows->index, rows->txn, TABLE_ADDRESSES, buffer_slice(&rows->scratch), rows->rows.account);
 }
 
-int index_uidvalidity_note(struct index_rows *rows)
+int index_uidvalidity_note(struct index_rows *rows, uint64_t highest)
 {
-	uint64_t highest = 0;
-	int error = index_get_number(rows->index, rows->txn, TABLE_META, INDEX_UIDVALIDITY, &highest);
+	uint64_t known = 0;
+	int error = index_get_number(rows->index, rows->txn, TABLE_META, INDEX_UIDVALIDITY, &known);
 
-	if ((error && error != -ENOENT) || rows->account.uidvalidity <= highest)
+	if ((error && error != -ENOENT) || highest <= known)
 		return error == -ENOENT ? 0 : error;
-	return index_put_number(rows->index, rows->txn, TABLE_META, INDEX_UIDVALIDITY, rows->account.uidvalidity);
+	return index_put_number(rows->index, rows->txn, TABLE_META, INDEX_UIDVALIDITY, highest);
 }
 
 static int identity_delete(struct index_rows *rows)
@@ -29,7 +29,7 @@ static int identity_delete(struct index_rows *rows)
 	struct slice value = {NULL, 0};
 	struct reader r;
 	struct op op;
-	int error = index_uidvalidity_note(rows);
+	int error = index_uidvalidity_note(rows, rows->account.uidvalidity);
 
 	if (!error)
 		error = index_get(rows->index, rows->txn, TABLE_IDENTITIES, key_slice(&key), &value);

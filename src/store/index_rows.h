@@ -35,7 +35,7 @@ MUST_CHECK int index_rows_finish(struct index_rows *rows);                   /* 
 /* Upserts an email with its live bytes, for rebuilding; and drops one nobody has. */
 MUST_CHECK int index_email_put(struct index_rows *rows, uint64_t id, const struct email_row *row);
 MUST_CHECK int index_email_forget(struct index_rows *rows, uint64_t id);
-/* Remembers what the account that is held has given out: it is deleted, and its address may become another's. */
-MUST_CHECK int index_uidvalidity_note(struct index_rows *rows);
+/* Remembers what a deleted account has given out: its address may become another's. */
+MUST_CHECK int index_uidvalidity_note(struct index_rows *rows, uint64_t highest);
 
 #endif

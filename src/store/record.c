@@ -304,7 +304,7 @@ static void directory_op_read(struct reader *r, struct op *op)
 	case OP_STATE_MAILBOX:
 		op->row = reader_sized(r);
 		break;
-	default: /* ACCOUNT_DELETE, ACCOUNT_PURGE, NEXT_ACCOUNT */
+	default: /* ACCOUNT_DELETE, ACCOUNT_PURGE, NEXT_ACCOUNT, STATE_UIDVALIDITY */
 		op->number = reader_varint(r);
 		break;
 	}

@@ -43,6 +43,7 @@ enum op_kind {
 	OP_STATE_ENTRIES,
 	OP_STATE_EXPUNGED,
 	OP_STATE_SHARES,
+	OP_STATE_UIDVALIDITY, /* the highest that a deleted account had */
 	OP_KINDS
 };
 
@@ -181,7 +182,7 @@ void op_put_account(struct buffer *b, const struct op_account *op);
 void op_put_mailbox(struct buffer *b, enum op_kind kind, const struct op_mailbox *op);
 void op_put_name(struct buffer *b, enum op_kind kind, bool on, struct slice name);
 void op_put_number(
-	struct buffer *b, enum op_kind kind, uint64_t number);    /* ACCOUNT_DELETE, ACCOUNT_PURGE, NEXT_ACCOUNT */
+	struct buffer *b, enum op_kind kind, uint64_t number);    /* ACCOUNT_DELETE, ACCOUNT_PURGE, NEXT_ACCOUNT, STATE_UIDVALIDITY */
 void op_put_append(struct buffer *b, const struct op_append *op); /* then op.items.count × append_entry_put() */
 void append_entry_put(struct buffer *b, const struct append_entry *entry);
 void op_put_flags(struct buffer *b, const struct op_flags *op);

@@ -172,11 +172,24 @@ static int put_share(struct snapshotting *s, const struct index_walk *walk)
 	return part_write(s, false);
 }
 
+/* Nothing else may be left that remembers what the accounts that are gone have given out. */
+static int put_uidvalidity(struct snapshotting *s)
+{
+	uint64_t highest;
+	int error = index_get_number(s->store->index, s->txn, TABLE_META, INDEX_UIDVALIDITY, &highest);
+
+	if (!error)
+		op_put_number(&s->part, OP_STATE_UIDVALIDITY, highest);
+	return error == -ENOENT ? 0 : error;
+}
+
 static int account_put(struct snapshotting *s)
 {
 	bool there;
 	int error = put_account(s, &there);
 
+	if (!error && !there)
+		error = put_uidvalidity(s);
 	if (error || !there)
 		return error;
 	error = rows_each(s, TABLE_MAILBOXES, put_mailbox);
@@ -234,7 +247,9 @@ static int directory_put(struct snapshotting *s)
 	if (error && error != -ENOENT)
 		return error;
 	op_put_number(&s->part, OP_NEXT_ACCOUNT, next);
-	error = table_each(s, TABLE_DOMAINS, put_domain);
+	error = put_uidvalidity(s);
+	if (!error)
+		error = table_each(s, TABLE_DOMAINS, put_domain);
 	return error ? error : table_each(s, TABLE_ALIASES, put_alias);
 }
 
@@ -279,7 +294,7 @@ static int load_account(struct index_rows *rows, struct slice bytes)
 	if (!row->deleted)
 		return 0;
 	expiry = key_triple(row->deleted_ms > 0 ? (uint64_t)row->deleted_ms : 0, id_make(rows->rows.account, 0), 0);
-	error = index_uidvalidity_note(rows);
+	error = index_uidvalidity_note(rows, row->uidvalidity);
 	if (error)
 		return error;
 	return index_put(rows->index, rows->txn, TABLE_EXPIRY, key_slice(&expiry), (struct slice){NULL, 0});
@@ -367,6 +382,8 @@ static int load_op(struct index_rows *rows, const struct op *op)
 		return ops->domain(&rows->rows, op->name.name, true);
 	case OP_ALIAS:
 		return ops->alias(&rows->rows, &op->alias);
+	case OP_STATE_UIDVALIDITY:
+		return index_uidvalidity_note(rows, op->number);
 	case OP_NEXT_ACCOUNT:
 		return ops->next_account(&rows->rows, op->number);
 	default:

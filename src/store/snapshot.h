@@ -1,7 +1,7 @@
 /*
  * Snapshots of an account's state in the journal: everything but its emails, so that older records of the account are no longer needed
  * to rebuild it. A snapshot is a begin record, parts, and an end record; without its end it counts for nothing. Account 0 has
- * the domains and aliases. An account that is gone has a snapshot without parts.
+ * the domains, the aliases, and what may not be given out again. An account that is gone has a snapshot that says nothing of it.
  */
 #ifndef PENFOLD_STORE_SNAPSHOT_H
 #define PENFOLD_STORE_SNAPSHOT_H

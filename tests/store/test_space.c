@@ -431,6 +431,33 @@ static void the_number_of_a_deleted_account_stays_taken(void **state)
 	world_free(&w);
 }
 
+/* So does the UIDVALIDITY that its mailboxes had, though the clock goes back and nothing of it is left anywhere. */
+static void the_uidvalidity_of_a_deleted_account_stays_taken(void **state)
+{
+	struct world w;
+	uint32_t before;
+
+	(void)state;
+	world_full(&w);
+	before = mailbox_named(w.account, "Trash")->uidvalidity;
+	assert_int_equal(directory_account_delete(w.store, SLICE("ann@example.org"), &actor_imap), 0);
+	account_release(&w.account);
+	w.account_id = 0;
+	for (int round = 0; round < 3; round++) {
+		w.now_ms += (int64_t)w.settings.retention_s * 1000 + 1;
+		assert_int_equal(store_compact(w.store), 0);
+		world_close(&w);
+		world_forget_index(&w);
+		world_open(&w);
+	}
+	w.now_ms = 1000000000000;
+	assert_int_equal(
+		directory_account_add(w.store, SLICE("ann@example.org"), SLICE("x"), 0, NULL, &w.account_id), 0);
+	world_reopen(&w);
+	assert_true(mailbox_inbox(w.account)->uidvalidity > before);
+	world_free(&w);
+}
+
 /* History that was forgotten is made up for: every UID that is not there. */
 static void vanished_survives_forgotten_history(void **state)
 {
@@ -475,6 +502,7 @@ int main(void)
 		cmocka_unit_test(the_newest_segment_stays),
 		cmocka_unit_test(a_deleted_account_gives_its_space_back),
 		cmocka_unit_test(the_number_of_a_deleted_account_stays_taken),
+		cmocka_unit_test(the_uidvalidity_of_a_deleted_account_stays_taken),
 		cmocka_unit_test(vanished_survives_forgotten_history),
 	};
 

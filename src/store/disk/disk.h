@@ -10,9 +10,11 @@
 #include "store/disk/file.h"
 #include "store/durability.h"
 
+enum { DISK_SEGMENT_BYTES_MIN = 393216 }; /* takes a frame of a body that does not shrink */
+
 struct disk_settings {
 	struct slice dir;           /* <data>/journal */
-	uint64_t segment_bytes;     /* 1 MiB to 2 GiB; a record must fit into one */
+	uint64_t segment_bytes;     /* DISK_SEGMENT_BYTES_MIN to 2 GiB; a record must fit into one */
 	uint64_t staging_bytes_max; /* waiting to be written before append blocks: 32 MiB */
 	unsigned spares;            /* segments kept ready ahead: 2 */
 	const struct file_system *files;
