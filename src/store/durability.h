@@ -4,7 +4,9 @@
  * `disk` (store/disk) implements it with segment files; `rados` will with objects. A log is a sequence of records with ascending
  * numbers, without gaps. Appending gives number and place at once; being told that it is durable comes later, in order. Once an append
  * is accepted, the only thing that can go wrong is `failed`, after which nothing is acknowledged any more and the process must end:
- * a failed write or sync is never tried again, because the kernel may have dropped the pages while reporting the error only once.
+ * a failed write or sync is never tried again, because the kernel may have dropped the pages while reporting the error only once, and a
+ * later sync would succeed without them. Whoever opens the log next must not trust what it reads back either: what is not proven to have
+ * been durable is to be written once more and synced before it counts (ARCHITECTURE.md, "The journal").
  *
  * Threads: append, read, pin and the figures from any thread; replay before the first append; the rest from one thread at a time.
  */
@@ -21,7 +23,7 @@ struct record_place {
 };
 
 /*
- * A record on its way. The engine embeds it, fills the first group and keeps it alive until it comes back from `durable`.
+ * A record on its way. The engine embeds it, fills the first group and keeps it alive until it comes back from `durable` or `dropped`.
  */
 struct record {
 	uint64_t account; /* 0: none */
@@ -39,6 +41,8 @@ struct durability_events {
 	/* For the admin: segment, offset, what is wrong. */
 	void (*notice)(void *context, const char *event, struct slice detail);
 	void *context;
+	/* Closed after `failed`: these records, linked, never became durable. May be NULL. */
+	void (*dropped)(void *context, struct record *first);
 };
 
 /* A record read back. `payload` is valid during the callback. */

@@ -1,6 +1,5 @@
 /*
  * What stands in the journal's records: encoding and decoding, no I/O, no state. Every byte read is checked; damage is -EBADMSG.
- *
  * A RECORD_CHANGE payload is: le32 length of the change part, the change part, then bodies. The change part is a head (who, when) and one
  * or more operations, which happen together or not at all. What a change brings about (UIDs, MODSEQs, ids) stands in it as it came out, so
  * that folding it again always gives the same state. Lists in an operation stay encoded; the *_next() functions walk them.
@@ -181,8 +180,8 @@ void change_finish(struct buffer *b);
 void op_put_account(struct buffer *b, const struct op_account *op);
 void op_put_mailbox(struct buffer *b, enum op_kind kind, const struct op_mailbox *op);
 void op_put_name(struct buffer *b, enum op_kind kind, bool on, struct slice name);
-void op_put_number(
-	struct buffer *b, enum op_kind kind, uint64_t number);    /* ACCOUNT_DELETE, ACCOUNT_PURGE, NEXT_ACCOUNT, STATE_UIDVALIDITY */
+void op_put_number(struct buffer *b, enum op_kind kind,
+	uint64_t number); /* ACCOUNT_DELETE, ACCOUNT_PURGE, NEXT_ACCOUNT, STATE_UIDVALIDITY */
 void op_put_append(struct buffer *b, const struct op_append *op); /* then op.items.count × append_entry_put() */
 void append_entry_put(struct buffer *b, const struct append_entry *entry);
 void op_put_flags(struct buffer *b, const struct op_flags *op);

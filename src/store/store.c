@@ -62,6 +62,19 @@ static void log_failed(void *context, int error, const char *what)
 	store_fail(context, error, what);
 }
 
+/* Those of shards go with them. */
+static void log_dropped(void *context, struct record *first)
+{
+	(void)context;
+	while (first) {
+		struct pending *pending = CONTAINER_OF(first, struct pending, record);
+
+		first = first->next;
+		if (pending->owner == PENDING_OF_APPLIER)
+			pending_unhold(pending);
+	}
+}
+
 static void log_notice(void *context, const char *event, struct slice detail)
 {
 	struct store *store = context;
@@ -180,10 +193,12 @@ static int log_open(struct store *store)
 	(void)snprintf(path, sizeof(path), "%s/journal", store->dir);
 	settings.dir = slice_of(path);
 	settings.segment_bytes = store->settings.segment_bytes;
+	/* More than two segments need not wait. */
+	settings.staging_bytes_max = MIN(settings.staging_bytes_max, 2 * settings.segment_bytes);
 	settings.files = store->settings.files;
 	settings.clock = store->settings.clock;
 	settings.threads = store->settings.threads;
-	settings.events = (struct durability_events){log_durable, log_failed, log_notice, store};
+	settings.events = (struct durability_events){log_durable, log_failed, log_notice, store, log_dropped};
 	return disk_open(&settings, &store->log);
 }
 

@@ -82,6 +82,13 @@ static void free_list(struct disk *disk, struct segment_list *list)
 		segment_free(disk, &segment);
 }
 
+static void give_back(struct disk *disk, struct batch *batch)
+{
+	if (batch->first && disk->settings.events.dropped)
+		disk->settings.events.dropped(disk->settings.events.context, batch->first);
+	batch->first = batch->last = NULL;
+}
+
 static void disk_free(struct disk *disk)
 {
 	for (size_t i = 0; i < disk->table.count; i++)
@@ -115,6 +122,8 @@ static void disk_close(struct durability **d)
 		stop(disk);
 		if (!atomic_load(&disk->failed))
 			seal_rest(disk);
+		give_back(disk, &disk->batches[0]);
+		give_back(disk, &disk->batches[1]);
 	}
 	disk_free(disk);
 }
