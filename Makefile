@@ -1,9 +1,10 @@
 # Thin front of meson and ninja. `make run` and `make check` are all a newcomer needs.
 BUILD ?= build
 CHECK ?= build-check
+CRASH ?= build-crash
 JOBS ?= $(shell nproc)
 
-.PHONY: all build run check fuzz bench bench-engine install format clean
+.PHONY: all build run check crash fuzz bench bench-engine install format clean
 
 all: build
 
@@ -33,6 +34,11 @@ bench: build
 	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)
 	@bench/run $(BUILD) $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SERVERS),--servers $(SERVERS))
 
+# Power cuts by the thousand, on a simulated disk: make crash SEEDS=N or SEEDS=FROM-TO [FAULTS=1] [VERBOSE=1]; 41 cuts a seed.
+crash:
+	@tools/need build check
+	@FAULTS=$(FAULTS) VERBOSE=$(VERBOSE) JOBS=$(JOBS) tools/crash $(CRASH) $(or $(SEEDS),1000)
+
 bench-engine: build
 	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)
 	@$(BUILD)/bench/bench-engine
@@ -44,4 +50,4 @@ format:
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format -i
 
 clean:
-	rm -rf $(BUILD) $(CHECK)
+	rm -rf $(BUILD) $(CHECK) $(CRASH)

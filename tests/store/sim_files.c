@@ -11,10 +11,14 @@ struct content {
 	size_t filled; /* bytes may lie beyond the size; a greater size will show them */
 };
 
+enum { SECTOR_DIRTY = 1 /* will be written back */, SECTOR_DIFFERS = 2 /* from what the disk has */ };
+
 struct inode {
 	struct content now, disk;
 	unsigned char *dirty; /* per sector of now.room */
+	size_t first, end;    /* sectors outside are neither dirty nor do they differ */
 	bool size_dirty;
+	bool resized; /* since both were the same: more than the sectors may differ */
 	unsigned handles;
 	struct inode *next;
 };
@@ -38,9 +42,10 @@ struct change { /* of a directory, not synced */
 struct sim_files {
 	struct file_system system;
 	pthread_mutex_t lock;
-	uint64_t random, count, fail_at, stop_at, room;
+	uint64_t random, count, changing, fail_at, fail_change_at, stop_at, room;
 	int error;
 	bool stopped;
+	unsigned lies;
 	struct names now, disk;
 	struct change changes[CHANGES_MAX];
 	size_t change_count;
@@ -59,12 +64,20 @@ static uint64_t chance(struct sim_files *sim, uint64_t of)
 
 /* ---- Names ---- */
 
+static size_t names_at(const struct names *names, const char *path)
+{
+	size_t i = 0;
+
+	while (i < names->count && strcmp(names->at[i].path, path) != 0)
+		i++;
+	return i;
+}
+
 static struct name *names_find(struct names *names, const char *path)
 {
-	for (size_t i = 0; i < names->count; i++)
-		if (strcmp(names->at[i].path, path) == 0)
-			return &names->at[i];
-	return NULL;
+	size_t at = names_at(names, path);
+
+	return at < names->count ? &names->at[at] : NULL;
 }
 
 static void names_remove(struct names *names, const char *path)
@@ -160,13 +173,20 @@ static void inode_size(struct inode *inode, size_t size)
 	if (size == inode->now.size)
 		return;
 	content_size(&inode->now, size);
-	inode->size_dirty = true;
+	inode->size_dirty = inode->resized = true;
 	sectors = (inode->now.room + SECTOR - 1) / SECTOR;
 	if (sectors > before) {
 		inode->dirty = realloc(inode->dirty, sectors);
 		CHECK(inode->dirty);
 		memset(inode->dirty + before, 0, sectors - before);
 	}
+}
+
+static void sectors_touch(struct inode *inode, size_t first, size_t end)
+{
+	memset(inode->dirty + first, SECTOR_DIRTY | SECTOR_DIFFERS, end - first);
+	inode->first = inode->first < inode->end ? MIN(inode->first, first) : first;
+	inode->end = MAX(inode->end, end);
 }
 
 static void sector_to_disk(struct inode *inode, size_t sector)
@@ -183,23 +203,44 @@ static void sector_to_disk(struct inode *inode, size_t sector)
 /* Each sector that was not synced reaches the disk, or not. `keep` of 4; without `again` it will not be tried again. */
 static void sectors_to_disk(struct sim_files *sim, struct inode *inode, unsigned keep, bool again)
 {
-	size_t sectors = (inode->now.room + SECTOR - 1) / SECTOR;
+	bool differ = false;
 
-	for (size_t i = 0; i < sectors; i++) {
-		if (!inode->dirty[i])
-			continue;
-		if (keep == 4 || chance(sim, 4) < keep)
+	for (size_t i = inode->first; i < inode->end; i++) {
+		if ((inode->dirty[i] & SECTOR_DIRTY) && (keep == 4 || chance(sim, 4) < keep))
 			sector_to_disk(inode, i);
 		else if (!again)
-			inode->dirty[i] = 0;
+			inode->dirty[i] &= SECTOR_DIFFERS;
+		differ |= inode->dirty[i] != 0;
 	}
+	if (!differ)
+		inode->first = inode->end = 0;
 }
 
 static void size_to_disk(struct inode *inode)
 {
 	if (inode->size_dirty)
 		content_size(&inode->disk, inode->now.size);
-	inode->size_dirty = false;
+	inode->size_dirty = inode->resized = false;
+}
+
+/* What is in memory is forgotten: the file is what the disk has. */
+static void inode_reread(struct inode *inode)
+{
+	if (inode->resized) {
+		inode_size(inode, inode->disk.size);
+		if (inode->disk.size)
+			memcpy(inode->now.bytes, inode->disk.bytes, inode->disk.size);
+	}
+	for (size_t i = inode->first; i < inode->end; i++) {
+		size_t at = i * SECTOR;
+
+		if (inode->dirty[i] && at < inode->disk.size && !inode->resized)
+			memcpy(inode->now.bytes + at, inode->disk.bytes + at,
+				MIN((size_t)SECTOR, inode->disk.size - at));
+		inode->dirty[i] = 0;
+	}
+	inode->first = inode->end = 0;
+	inode->size_dirty = inode->resized = false;
 }
 
 static bool is_named(const struct names *names, const struct inode *inode)
@@ -244,7 +285,8 @@ static struct inode *inode_new(struct sim_files *sim)
 	if (inode) {
 		sim->pool = inode->next;
 		inode->now.size = inode->now.filled = inode->disk.size = inode->disk.filled = 0;
-		inode->size_dirty = false;
+		inode->size_dirty = inode->resized = false;
+		inode->first = inode->end = 0;
 		if (inode->dirty)
 			memset(inode->dirty, 0, (inode->now.room + SECTOR - 1) / SECTOR);
 	} else {
@@ -286,6 +328,20 @@ static int begin(struct sim_files *sim, bool *ret_partly)
 		return sim->error;
 	}
 	return 0;
+}
+
+/* The same for what changes something. */
+static int begin_change(struct sim_files *sim, bool *ret_partly)
+{
+	int error = begin(sim, ret_partly);
+
+	if (sim->stopped)
+		return error;
+	sim->changing++;
+	if (sim->changing != sim->fail_change_at)
+		return error;
+	*ret_partly = true;
+	return sim->error;
 }
 
 static int end(struct sim_files *sim, int error)
@@ -362,41 +418,62 @@ static int sim_read(void *context, int file, uint64_t at, char *to, size_t bytes
 	return end(sim, 0);
 }
 
-static int sim_write(void *context, int file, uint64_t at, struct slice bytes)
+/* How much of a write was done: sectors are whole, also in memory, where pages are locked while they are written to. */
+static size_t part_of(struct sim_files *sim, uint64_t at, size_t len)
 {
-	struct sim_files *sim = context;
+	uint64_t end = (at + chance(sim, len + 1)) / SECTOR * SECTOR;
+
+	return end > at ? (size_t)(end - at) : 0;
+}
+
+/* Without bytes: zeros. */
+static int write_some(struct sim_files *sim, int file, uint64_t at, const char *bytes, size_t len)
+{
 	bool partly;
-	int error = begin(sim, &partly);
+	int error = begin_change(sim, &partly);
 	struct inode *inode = inode_of(sim, file);
 
-	if (!error && !has_room(sim, inode, at + bytes.len)) {
+	if (!error && !has_room(sim, inode, at + len)) {
 		error = -ENOSPC;
 		partly = true;
 	}
-	if (partly && bytes.len)
-		bytes.len = (size_t)chance(sim, bytes.len + 1);
-	if ((error && !partly) || !bytes.len)
+	if (partly && len)
+		len = part_of(sim, at, len);
+	if ((error && !partly) || !len)
 		return end(sim, error);
-	if (!has_room(sim, inode, at + bytes.len))
+	if (!has_room(sim, inode, at + len))
 		return end(sim, error);
-	if (at + bytes.len > inode->now.size)
-		inode_size(inode, (size_t)at + bytes.len);
+	if (at + len > inode->now.size)
+		inode_size(inode, (size_t)at + len);
 	/* Now and then the kernel writes something back by itself: so older unsynced states can be on disk, too. */
 	if (chance(sim, 16) == 0)
 		sectors_to_disk(sim, inode, 1, true);
-	memcpy(inode->now.bytes + at, bytes.at, bytes.len);
-	memset(inode->dirty + at / SECTOR, 1, (size_t)((at + bytes.len + SECTOR - 1) / SECTOR - at / SECTOR));
+	if (bytes)
+		memcpy(inode->now.bytes + at, bytes, len);
+	else
+		memset(inode->now.bytes + at, 0, len);
+	sectors_touch(inode, (size_t)at / SECTOR, (size_t)(at + len + SECTOR - 1) / SECTOR);
 	return end(sim, error);
+}
+
+static int sim_write(void *context, int file, uint64_t at, struct slice bytes)
+{
+	return write_some(context, file, at, bytes.at, bytes.len);
+}
+
+static int sim_zero(void *context, int file, uint64_t at, uint64_t bytes)
+{
+	return write_some(context, file, at, NULL, (size_t)bytes);
 }
 
 static int sim_sync(void *context, int file)
 {
 	struct sim_files *sim = context;
 	bool partly;
-	int error = begin(sim, &partly);
+	int error = begin_change(sim, &partly);
 	struct inode *inode = inode_of(sim, file);
 
-	if (error && !partly)
+	if ((error && !partly) || (sim->lies & SIM_LIE_SYNC))
 		return end(sim, error);
 	sectors_to_disk(sim, inode, error ? 2 : 4, sim->stopped);
 	if (!error || chance(sim, 2))
@@ -408,7 +485,7 @@ static int sim_allocate(void *context, int file, uint64_t bytes)
 {
 	struct sim_files *sim = context;
 	bool partly;
-	int error = begin(sim, &partly);
+	int error = begin_change(sim, &partly);
 	struct inode *inode = inode_of(sim, file);
 
 	if (!error && !has_room(sim, inode, bytes))
@@ -433,7 +510,7 @@ static int sim_truncate(void *context, int file, uint64_t bytes)
 {
 	struct sim_files *sim = context;
 	bool partly;
-	int error = begin(sim, &partly);
+	int error = begin_change(sim, &partly);
 
 	if (!error)
 		inode_size(inode_of(sim, file), (size_t)bytes);
@@ -445,7 +522,7 @@ static int sim_rename(void *context, const char *from, const char *to)
 	struct sim_files *sim = context;
 	struct change change = {.kind = CHANGE_RENAME};
 	bool partly;
-	int error = begin(sim, &partly);
+	int error = begin_change(sim, &partly);
 
 	if (!error && !names_find(&sim->now, from))
 		error = -ENOENT;
@@ -462,7 +539,7 @@ static int sim_unlink(void *context, const char *path)
 	struct sim_files *sim = context;
 	struct change change = {.kind = CHANGE_REMOVE};
 	bool partly;
-	int error = begin(sim, &partly);
+	int error = begin_change(sim, &partly);
 
 	if (!error && !names_find(&sim->now, path))
 		error = -ENOENT;
@@ -478,7 +555,7 @@ static int sim_make_dir(void *context, const char *path)
 	struct sim_files *sim = context;
 	struct change change = {.kind = CHANGE_ADD};
 	bool partly;
-	int error = begin(sim, &partly);
+	int error = begin_change(sim, &partly);
 
 	if (error || names_find(&sim->now, path))
 		return end(sim, error);
@@ -493,9 +570,9 @@ static int sim_sync_dir(void *context, const char *path)
 	struct sim_files *sim = context;
 	bool partly;
 	size_t left = 0;
-	int error = begin(sim, &partly);
+	int error = begin_change(sim, &partly);
 
-	if (error && !partly)
+	if ((error && !partly) || (sim->lies & SIM_LIE_SYNC_DIR))
 		return end(sim, error);
 	for (size_t i = 0; i < sim->change_count; i++) {
 		if (is_in(sim->changes[i].name.path, path) && (!error || chance(sim, 2)))
@@ -520,15 +597,6 @@ static int sim_list(void *context, const char *path, int (*each)(void *arg, cons
 	return end(sim, error);
 }
 
-static int sim_zero(void *context, int file, uint64_t at, uint64_t bytes)
-{
-	char *zeros = calloc(1, bytes);
-	int error = zeros ? sim_write(context, file, at, (struct slice){zeros, bytes}) : -ENOMEM;
-
-	free(zeros);
-	return error;
-}
-
 /* ---- The test's side ---- */
 
 struct sim_files *sim_files_new(uint64_t seed)
@@ -547,7 +615,8 @@ void sim_files_reset(struct sim_files *sim, uint64_t seed)
 	sim_files_restart(sim);
 	sim->now.count = sim->disk.count = sim->change_count = 0;
 	collect(sim);
-	sim->count = 0;
+	sim->count = sim->changing = 0;
+	sim->lies = 0;
 	sim->random = seed * 0x9e3779b97f4a7c15ULL | 1;
 	sim->room = UINT64_MAX;
 }
@@ -596,6 +665,42 @@ void sim_files_fail_at(struct sim_files *sim, uint64_t n, int error)
 	pthread_mutex_unlock(&sim->lock);
 }
 
+uint64_t sim_files_changes(struct sim_files *sim)
+{
+	return sim->changing;
+}
+
+void sim_files_fail_change_at(struct sim_files *sim, uint64_t n, int error)
+{
+	sim->fail_change_at = n ? sim->changing + n : 0;
+	sim->error = error;
+}
+
+void sim_files_lie(struct sim_files *sim, unsigned lies)
+{
+	sim->lies = lies;
+}
+
+bool sim_files_is_stopped(const struct sim_files *sim)
+{
+	return sim->stopped;
+}
+
+int sim_files_sync_range(struct sim_files *sim, int file, uint64_t at, size_t bytes)
+{
+	bool partly;
+	int error = begin_change(sim, &partly);
+	struct inode *inode = inode_of(sim, file);
+
+	if (error || (sim->lies & SIM_LIE_SYNC))
+		return end(sim, error);
+	for (size_t i = (size_t)at / SECTOR; i < MIN(inode->end, ((size_t)at + bytes + SECTOR - 1) / SECTOR); i++)
+		if (inode->dirty[i] & SECTOR_DIRTY)
+			sector_to_disk(inode, i);
+	size_to_disk(inode);
+	return end(sim, 0);
+}
+
 void sim_files_stop_at(struct sim_files *sim, uint64_t n)
 {
 	pthread_mutex_lock(&sim->lock);
@@ -615,7 +720,32 @@ void sim_files_restart(struct sim_files *sim)
 	for (size_t i = 0; i < HANDLES_MAX; i++)
 		CHECK(!sim->handles[i]);
 	sim->stopped = false;
-	sim->stop_at = sim->fail_at = 0;
+	sim->stop_at = sim->fail_at = sim->fail_change_at = 0;
+}
+
+/* A name is lost with the directory it stands in. */
+static bool is_orphan(const struct sim_files *sim, const struct name *name)
+{
+	const char *slash = strrchr(name->path, '/');
+
+	for (size_t i = 0; slash && i < sim->now.count; i++) {
+		const struct name *dir = &sim->now.at[i];
+		size_t len = strlen(dir->path);
+
+		if (!dir->inode && len == (size_t)(slash - name->path) && memcmp(dir->path, name->path, len) == 0)
+			return names_at(&sim->disk, dir->path) == sim->disk.count;
+	}
+	return false;
+}
+
+static void drop_orphans(struct sim_files *sim)
+{
+	for (size_t i = 0; i < sim->disk.count; i++) {
+		if (!is_orphan(sim, &sim->disk.at[i]))
+			continue;
+		sim->disk.at[i] = sim->disk.at[--sim->disk.count];
+		i = SIZE_MAX; /* what stands in it, too: from the beginning */
+	}
 }
 
 void sim_files_power_cut(struct sim_files *sim)
@@ -625,16 +755,14 @@ void sim_files_power_cut(struct sim_files *sim)
 		if (chance(sim, 2))
 			apply(&sim->disk, &sim->changes[i]);
 	sim->change_count = 0;
+	drop_orphans(sim);
 	sim->now = sim->disk;
 	collect(sim);
 	for (struct inode *inode = sim->inodes; inode; inode = inode->next) {
 		sectors_to_disk(sim, inode, (unsigned)chance(sim, 5), false);
-		if (chance(sim, 2))
-			size_to_disk(inode);
-		inode_size(inode, inode->disk.size);
-		inode->size_dirty = false;
-		if (inode->disk.size)
-			memcpy(inode->now.bytes, inode->disk.bytes, inode->disk.size);
+		if (inode->size_dirty && chance(sim, 2))
+			content_size(&inode->disk, inode->now.size);
+		inode_reread(inode);
 	}
 }
 

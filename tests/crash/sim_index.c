@@ -1,0 +1,294 @@
+#include "sim_index.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+
+enum { PATH_ROOM = 128, PIECES_BYTES_MAX = 1 << 22 };
+
+struct sim_index {
+	struct file_system system; /* the simulated one, with what follows done to real names */
+	struct sim_files *files;
+	const struct file_system *inner;
+	char dir[PATH_ROOM], data[PATH_ROOM + 16], lock[PATH_ROOM + 16];
+	void (*point)(void *context);
+	void *context;
+	dev_t device;
+	ino_t inode; /* of the real file that `file` stands for */
+	int file;    /* the simulated disk's; -1: none */
+	uint64_t recycled;
+};
+
+static struct sim_index *active; /* for the calls that are caught */
+
+/* ---- Calls that are caught ---- */
+
+/* The simulated file behind a descriptor; -1: it is none of ours, or the error is in errno. */
+static bool is_ours(int fd, struct stat *status)
+{
+	return active && fstat(fd, status) == 0 && status->st_dev == active->device && S_ISREG(status->st_mode);
+}
+
+static int file_of(const struct stat *status)
+{
+	int error = 0;
+
+	active->point(active->context);
+	if (active->file >= 0 && active->inode == status->st_ino)
+		return 0;
+	sim_index_close(active);
+	error = active->inner->open(
+		active->files ? active->inner->context : NULL, active->data, FILE_WRITE, &active->file);
+	if (error)
+		active->file = -1;
+	active->inode = status->st_ino;
+	return error;
+}
+
+/* Whatever became of it in the simulation, the map shows. */
+static void mirror(int fd, uint64_t at, size_t len)
+{
+	struct slice all;
+
+	if (!sim_files_get(active->files, active->data, &all))
+		return;
+	all = slice_first(slice_from(all, (size_t)at), len);
+	while (all.len) {
+		long n = syscall(SYS_pwrite64, fd, all.at, all.len, at);
+
+		CHECK(n > 0);
+		at += (uint64_t)n;
+		all = slice_from(all, (size_t)n);
+	}
+}
+
+static ssize_t caught_write(int fd, const struct stat *status, struct slice bytes, uint64_t at)
+{
+	int error = file_of(status);
+
+	if (!error) {
+		error = active->inner->write(active->inner->context, active->file, at, bytes);
+		mirror(fd, at, bytes.len);
+	}
+	if (!error && (fcntl(fd, F_GETFL) & O_DSYNC))
+		error = sim_files_sync_range(active->files, active->file, at, bytes.len);
+	if (!error)
+		return (ssize_t)bytes.len;
+	errno = -error;
+	return -1;
+}
+
+static int caught_sync(const struct stat *status)
+{
+	int error = file_of(status);
+
+	if (!error)
+		error = active->inner->sync(active->inner->context, active->file);
+	if (!error)
+		return 0;
+	errno = -error;
+	return -1;
+}
+
+/* By the names that the library calls, whatever the headers make of them. */
+#define CAUGHT(name) __asm__(name) __attribute__((visibility("default")))
+
+ssize_t catch_pwrite(int fd, const void *bytes, size_t len, off_t at) CAUGHT("pwrite");
+ssize_t catch_writev(int fd, const struct iovec *pieces, int count) CAUGHT("writev");
+int catch_fdatasync(int fd) CAUGHT("fdatasync");
+
+ssize_t catch_pwrite(int fd, const void *bytes, size_t len, off_t at)
+{
+	struct stat status;
+
+	if (is_ours(fd, &status))
+		return caught_write(fd, &status, slice_make(bytes, len), (uint64_t)at);
+	return syscall(SYS_pwrite64, fd, bytes, len, at);
+}
+
+ssize_t catch_writev(int fd, const struct iovec *pieces, int count)
+{
+	struct buffer all = BUFFER_INIT(PIECES_BYTES_MAX);
+	struct stat status;
+	ssize_t n;
+	off_t at;
+
+	if (!is_ours(fd, &status))
+		return syscall(SYS_writev, fd, pieces, count);
+	at = lseek(fd, 0, SEEK_CUR);
+	for (int i = 0; i < count; i++)
+		buffer_put(&all, slice_make(pieces[i].iov_base, pieces[i].iov_len));
+	CHECK(at >= 0 && !buffer_error(&all));
+	n = caught_write(fd, &status, buffer_slice(&all), (uint64_t)at);
+	if (n > 0)
+		CHECK(lseek(fd, n, SEEK_CUR) == at + n);
+	buffer_free(&all);
+	return n;
+}
+
+int catch_fdatasync(int fd)
+{
+	struct stat status;
+
+	return is_ours(fd, &status) ? caught_sync(&status) : (int)syscall(SYS_fdatasync, fd);
+}
+
+/* ---- Names ---- */
+
+static bool is_of_index(const struct sim_index *index, const char *path)
+{
+	size_t len = strlen(index->dir);
+
+	return strncmp(path, index->dir, len) == 0 && strncmp(path + len, "/index", 6) == 0;
+}
+
+static int index_make_dir(void *context, const char *path)
+{
+	struct sim_index *index = context;
+	int error;
+
+	index->point(index->context);
+	error = index->inner->make_dir(index->inner->context, path);
+	if (!error && is_of_index(index, path) && mkdir(path, 0700) < 0)
+		CHECK(errno == EEXIST);
+	return error;
+}
+
+static int index_unlink(void *context, const char *path)
+{
+	struct sim_index *index = context;
+	int error;
+
+	index->point(index->context);
+	if (strcmp(path, index->lock) == 0) /* lives as long as a machine runs, and is made anew */
+		return unlink(path) < 0 ? -errno : 0;
+	error = index->inner->unlink(index->inner->context, path);
+	if (error || strcmp(path, index->data) != 0)
+		return error;
+	sim_index_close(index);
+	CHECK(unlink(path) == 0);
+	return 0;
+}
+
+/* ---- Others are passed on ---- */
+
+#define PASS(name, parameters, arguments)            \
+	static int index_##name parameters           \
+	{                                            \
+		struct sim_index *index = context;   \
+                                                     \
+		index->point(index->context);        \
+		return index->inner->name arguments; \
+	}
+#define INNER index->inner->context
+
+PASS(open, (void *context, const char *path, enum file_mode mode, int *ret_file), (INNER, path, mode, ret_file))
+PASS(close, (void *context, int file), (INNER, file))
+PASS(read, (void *context, int file, uint64_t at, char *to, size_t bytes, size_t *ret_bytes),
+	(INNER, file, at, to, bytes, ret_bytes))
+PASS(write, (void *context, int file, uint64_t at, struct slice bytes), (INNER, file, at, bytes))
+PASS(zero, (void *context, int file, uint64_t at, uint64_t bytes), (INNER, file, at, bytes))
+PASS(sync, (void *context, int file), (INNER, file))
+PASS(allocate, (void *context, int file, uint64_t bytes), (INNER, file, bytes))
+PASS(size, (void *context, int file, uint64_t *ret_bytes), (INNER, file, ret_bytes))
+PASS(truncate, (void *context, int file, uint64_t bytes), (INNER, file, bytes))
+PASS(sync_dir, (void *context, const char *path), (INNER, path))
+PASS(list, (void *context, const char *path, int (*each)(void *arg, const char *name), void *arg),
+	(INNER, path, each, arg))
+
+static int index_rename(void *context, const char *from, const char *to)
+{
+	struct sim_index *index = context;
+	int error;
+
+	index->point(index->context);
+	error = index->inner->rename(INNER, from, to);
+	index->recycled += !error && slice_ends(slice_of(to), SLICE(".seg"));
+	return error;
+}
+
+/* ---- The simulation's side ---- */
+
+struct sim_index *sim_index_new(struct sim_files *files, const char *dir, void (*point)(void *context), void *context)
+{
+	struct sim_index *index = calloc(1, sizeof(*index));
+	struct stat status;
+
+	CHECK(index && !active && strlen(dir) < PATH_ROOM && stat(dir, &status) == 0);
+	(void)snprintf(index->dir, sizeof(index->dir), "%s", dir);
+	(void)snprintf(index->data, sizeof(index->data), "%s/index/data.mdb", dir);
+	(void)snprintf(index->lock, sizeof(index->lock), "%s/index/lock.mdb", dir);
+	index->files = files;
+	index->inner = sim_files_system(files);
+	index->system = (struct file_system){index_open, index_close, index_read, index_write, index_zero, index_sync,
+		index_allocate, index_size, index_truncate, index_rename, index_unlink, index_make_dir, index_sync_dir,
+		index_list, index};
+	index->point = point;
+	index->context = context;
+	index->device = status.st_dev;
+	index->file = -1;
+	active = index;
+	return index;
+}
+
+void sim_index_free(struct sim_index **index)
+{
+	active = NULL;
+	free(*index);
+	*index = NULL;
+}
+
+const struct file_system *sim_index_system(struct sim_index *index)
+{
+	return &index->system;
+}
+
+void sim_index_close(struct sim_index *index)
+{
+	if (index->file >= 0)
+		(void)index->inner->close(index->inner->context, index->file);
+	index->file = -1;
+}
+
+void sim_index_settle(struct sim_index *index)
+{
+	char dir[PATH_ROOM + 16];
+	struct slice bytes;
+	int fd;
+
+	(void)snprintf(dir, sizeof(dir), "%s/index", index->dir);
+	(void)unlink(index->lock);
+	if (!sim_files_get(index->files, index->data, &bytes)) {
+		(void)unlink(index->data);
+		(void)rmdir(dir);
+		return;
+	}
+	(void)mkdir(dir, 0700);
+	fd = open(index->data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && ftruncate(fd, (off_t)bytes.len) == 0);
+	mirror(fd, 0, bytes.len);
+	CHECK(close(fd) == 0);
+}
+
+uint64_t sim_index_recycled(struct sim_index *index)
+{
+	uint64_t recycled = index->recycled;
+
+	index->recycled = 0;
+	return recycled;
+}
+
+void sim_index_lose(struct sim_index *index)
+{
+	struct slice bytes;
+
+	if (sim_files_get(index->files, index->data, &bytes))
+		(void)index->inner->unlink(index->inner->context, index->data);
+	sim_index_settle(index);
+}
