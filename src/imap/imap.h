@@ -13,6 +13,7 @@ struct imap_limits {
 	size_t literal_bytes_max;  /* all literals of a command other than APPEND: 1 MiB */
 	unsigned list_depth_max;   /* nested parentheses, SEARCH keys: 50 */
 	size_t set_ranges_max;     /* ranges in one sequence set: 20,000 */
+	unsigned sessions_max;     /* of an account at the same time: 1,000 */
 	unsigned bad_max;          /* BAD answers in a row before BYE: 20 */
 	uint64_t idle_ms;          /* autologout: 1,800,000 (RFC 9051 §5.4) */
 	size_t arena_bytes_max;    /* scratch memory of one command: 16 MiB */
@@ -44,7 +45,10 @@ struct imap_start {
 	struct slice tag;       /* of the LOGIN or AUTHENTICATE that succeeded: it is answered here */
 	struct slice pipelined; /* bytes the gate had read behind it */
 };
-/* Owns `fd` in every case. The session frees itself when the connection ends. */
+/*
+ * Owns `fd` in every case. The session frees itself when the connection ends. -EUSERS: the account has limits.sessions_max already; the client has
+ * been told.
+ */
 MUST_CHECK int imap_session_new(struct imap_services *services, int fd, const struct imap_start *start);
 /* Sends `* BYE` to all sessions, after the command in flight; they are gone when services->session_count is 0. */
 void imap_sessions_stop(struct imap_services *services);

@@ -6,6 +6,7 @@ const struct imap_limits imap_limits_default = {
 	.literal_bytes_max = 1 << 20,
 	.list_depth_max = 50,
 	.set_ranges_max = 20000,
+	.sessions_max = 1000,
 	.bad_max = 20,
 	.idle_ms = 1800000,
 	.arena_bytes_max = 16 << 20,

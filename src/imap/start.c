@@ -1,4 +1,5 @@
 /* How a session comes to life: right behind the LOGIN or AUTHENTICATE that the gate saw. */
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "imap/private.h"
@@ -98,6 +99,19 @@ static void greet(struct imap_session_private *p, struct slice tag)
 	buffer_put_text(out, "] Logged in\r\n");
 }
 
+/* There is no session yet that could say it, and a few bytes always fit into a fresh connection. */
+static void turn_away(int fd, struct slice tag)
+{
+	struct buffer text = BUFFER_INIT(1024);
+
+	buffer_put_text(&text, "* BYE [LIMIT] Too many sessions of this account\r\n");
+	buffer_put(&text, safe_tag(tag));
+	buffer_put_text(&text, " NO [LIMIT] Too many sessions of this account\r\n");
+	if (buffer_error(&text) == 0)
+		(void)send(fd, text.at, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	buffer_free(&text);
+}
+
 int imap_session_new(struct imap_services *services, int fd, const struct imap_start *start)
 {
 	struct imap_session_private *p = NULL;
@@ -110,6 +124,11 @@ int imap_session_new(struct imap_services *services, int fd, const struct imap_s
 	error = account_open(services->shard, start->account_id, &s->account);
 	if (error < 0)
 		goto fail;
+	if (account_users(s->account) > services->limits.sessions_max) {
+		turn_away(fd, start->tag);
+		error = -EUSERS;
+		goto fail;
+	}
 	error = net_timer_new(services->loop, session_on_timer, p, &p->timer);
 	if (error < 0)
 		goto fail;

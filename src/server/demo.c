@@ -245,6 +245,7 @@ static int configure(struct demo *demo)
 	config->argon2_passes = auth_cost_fast.argon2_passes;
 	config->scram_iterations = auth_cost_fast.scram_iterations;
 	config->connections_per_address = config->connections_max;
+	config->sessions_per_account = config->connections_max;
 	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
 		if (!ports[i].built)
 			continue;

@@ -52,6 +52,7 @@ static void services_fill(struct core_shard *shard)
 		.limits = imap_limits_default,
 		.mechanisms = core_logins_mechanisms(core->logins)};
 	shard->imap.limits.idle_ms = config->imap_idle_s * 1000;
+	shard->imap.limits.sessions_max = (unsigned)config->sessions_per_account;
 	shard->imap.limits.append_bytes_max = config->message_bytes_max;
 	shard->pop3 = (struct pop3_services){.loop = shard->loop,
 		.shard = store_part,

@@ -30,6 +30,11 @@ struct account_quota account_quota(const struct account *account)
 	return (struct account_quota){account->row.used_bytes, account->row.quota_bytes, account->row.used_messages};
 }
 
+unsigned account_users(const struct account *account)
+{
+	return account->refs;
+}
+
 bool account_is_full(const struct account *account, uint64_t more)
 {
 	uint64_t most = account->shard->store->settings.messages_max;

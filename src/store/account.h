@@ -45,6 +45,7 @@ struct mailbox {
 MUST_CHECK int account_open(struct shard *shard, uint64_t account_id, struct account **ret_account);
 void account_release(struct account **account);
 uint64_t account_id(const struct account *account);
+unsigned account_users(const struct account *account); /* how many have it open */
 struct shard *account_shard(const struct account *account);
 struct store *account_store(const struct account *account);
 /* Sequence number of its newest change: what answers must be marked with (net_stream_mark). 0 when it is surely durable. */

@@ -22,7 +22,8 @@ from wire import Imap, Lmtp
 ANN, BOB = "ann@example.org", "bob@example.org"
 MESSAGE_MAX, MESSAGES_MAX = 65536, 1000  # as low as the configuration takes them
 CONNECTIONS_MAX, PER_ADDRESS = 60, 5
-ROUNDS, GROWTH_MAX = 6, 24 << 20  # of resident memory, over all rounds but the first
+SESSIONS_MAX = 12
+ROUNDS, GROWTH_MAX = 4, 24 << 20  # of resident memory, over all rounds but the first
 PEAK_MAX = 160 << 20  # beside what it was before
 
 
@@ -194,6 +195,23 @@ def bad_commands(server):
     client.sock.sendall(b"a FROBNICATE\r\n" * 30)
     said = at_end(client)
     assert said.count(b"a BAD") == 20 and b"* BYE Too many invalid commands\r\n" in said, said[-300:]
+
+
+def sessions(server):
+    """In clear and over TLS, where the gate passes it on."""
+    clients = [server.login(ANN, tls_name=None if i else "a.example.org") for i in range(SESSIONS_MAX)]
+    for name in (None, "a.example.org"):
+        more = server.connect(tls_name=name)
+        more.sock.sendall(f"a LOGIN {ANN} \"{PASSWORD}\"\r\n".encode())
+        lines = at_end(more).splitlines()
+        assert len(lines) == 2 and lines[0].startswith(b"* BYE [LIMIT]") and lines[1].startswith(b"a NO [LIMIT]"), lines
+    clients[0].good(b"NOOP")
+    clients[0].good(b"LOGOUT")
+    clients[0] = server.wait_for(lambda: server.login(ANN))
+    for client in clients:
+        client.file.close()
+        client.close()
+    server.wait_for(lambda: server.cli("account", "info", ANN, "--json")["sessions"]["imap"] == 0)
 
 
 def message_size(server):
@@ -451,7 +469,7 @@ BEFORE_LOGIN = (("a command before login", command_before_login), ("a literal be
                 ("bad commands before login", bad_commands_before_login), ("failed logins of a connection", failed_logins),
                 ("answers that wait, before login", answers_before_login), ("connections in all", connections))
 IMAP = (("a command line", command_line), ("literals of a command", literals), ("nesting of a search", nesting), ("ranges of a message set", message_sets),
-        ("bad commands in a row", bad_commands), ("size of a message", message_size), ("messages of one APPEND", messages_at_once),
+        ("bad commands in a row", bad_commands), ("sessions of an account", sessions), ("size of a message", message_size), ("messages of one APPEND", messages_at_once),
         ("a mailbox name, its levels", names), ("messages of an account", messages), ("keywords, and the name of one", keywords), ("patterns of a LIST", patterns),
         ("fields of an ID", id_fields), ("answers that wait", slow_reader), ("parts, depth, fields and addresses that are looked at", parts_and_fields))
 OTHERS = (("a POP3 line", pop3_line), ("bad commands of a POP3 session", pop3_bad_commands), ("an LMTP line", lmtp_line),
@@ -477,7 +495,7 @@ def flat(server):
     before = {name: memory(pid, "VmRSS") for name, pid in pids.items()}
     for _ in range(ROUNDS):
         for _, reach in ALL:
-            if reach not in (slow_reader, answers_before_login, connections):  # they take their time
+            if reach not in (slow_reader, answers_before_login, connections, sessions):  # they take their time
                 reach(server)
     assert processes(server) == pids
     grown = {name: memory(pid, "VmRSS") - before[name] for name, pid in pids.items()}
@@ -542,7 +560,8 @@ def run(tap, server):
 def main(program):
     tap, folder = Tap(), tempfile.mkdtemp(prefix="penfold-limits-")
     server = Server(program, folder)
-    server.write_config(throttle_loopback="no", message_size_max="64K", messages_max=MESSAGES_MAX, connections_max=CONNECTIONS_MAX, shards=1)
+    server.write_config(throttle_loopback="no", message_size_max="64K", messages_max=MESSAGES_MAX, connections_max=CONNECTIONS_MAX,
+                        sessions_per_account=SESSIONS_MAX, shards=1)
     try:
         run(tap, server)
         if subprocess.run(own_network() + ["ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0:
