@@ -2,9 +2,11 @@
 BUILD ?= build
 CHECK ?= build-check
 CRASH ?= build-crash
+THREADS ?= build-threads
+MEMORY ?= build-memory
 JOBS ?= $(shell nproc)
 
-.PHONY: all build run check crash fuzz bench bench-engine install format clean
+.PHONY: all build run check check-threads check-memory crash fuzz bench bench-engine install format clean
 
 all: build
 
@@ -22,6 +24,16 @@ run: build
 check:
 	@tools/need build check
 	@tools/check $(BUILD) $(CHECK)
+
+# What has threads, with ThreadSanitizer.
+check-threads:
+	@tools/need build check
+	@tools/check-threads $(THREADS)
+
+# The parsers, under valgrind: reads of what nobody has written, which AddressSanitizer does not see.
+check-memory:
+	@tools/need build check memory
+	@tools/check-memory $(MEMORY)
 
 # Fuzz for longer: make fuzz SECONDS=600 [TARGET=mail_parser]
 fuzz:
@@ -50,4 +62,4 @@ format:
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format -i
 
 clean:
-	rm -rf $(BUILD) $(CHECK) $(CRASH)
+	rm -rf $(BUILD) $(CHECK) $(CRASH) $(THREADS) $(MEMORY)

@@ -45,13 +45,13 @@ int index_error(int mdb_error)
 	}
 }
 
-/* The map is only address space; on a machine that does not give that much, less will do. */
+/* The map is only address space; on a machine that does not give that much, less will do. An emulated one may call it invalid. */
 static int env_open(struct index *index, const char *path)
 {
 	static const size_t sizes[] = {(size_t)1 << 40, (size_t)1 << 37, (size_t)1 << 33};
 	int error = -ENOMEM;
 
-	for (size_t i = 0; i < ARRAY_LEN(sizes) && error == -ENOMEM; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(sizes) && (error == -ENOMEM || error == -EINVAL); i++) {
 		error = index_error(mdb_env_create(&index->env));
 		if (error)
 			return error;

@@ -1,6 +1,7 @@
 """A `penfold demo` for a test: started on a folder of its own, on free loopback ports, and ended in every case."""
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -23,6 +24,12 @@ def insecure_tls():
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def sanitizer_reports(text):
+    """The part of what processes wrote to standard error that is a report of a sanitizer; the rest of a long one is cut."""
+    found = re.search(r"^.*(Sanitizer:|runtime error:)", text, re.M)
+    return text[found.start():found.start() + 20000] if found else ""
 
 
 class Demo:
@@ -119,6 +126,11 @@ class Demo:
     def __enter__(self):
         return self.start()
 
+    def reports(self):
+        """What sanitizers found, of all processes so far, also those that were killed or replaced."""
+        with open(self.directory + ".stderr", errors="replace") as file:
+            return sanitizer_reports(file.read())
+
     def __exit__(self, kind, value, trace):
         if kind is not None:
             print("# server said: " + self.errors()[-3000:].replace("\n", "\n# "))
@@ -127,7 +139,11 @@ class Demo:
         finally:
             self.kill()
             self.stderr.close()
+            reports = self.reports()
+            print("# " + reports.replace("\n", "\n# ") if reports else "", end="", flush=True)
             if self.own_directory:
                 shutil.rmtree(self.directory, ignore_errors=True)
                 os.unlink(self.directory + ".stderr")
+        if reports:
+            raise AssertionError("a sanitizer reported something")
         return False

@@ -768,12 +768,17 @@ void sim_files_power_cut(struct sim_files *sim)
 
 bool sim_files_get(struct sim_files *sim, const char *path, struct slice *ret_bytes)
 {
+	bool found;
+
+	/* The log's own threads may be making other files. */
+	pthread_mutex_lock(&sim->lock);
 	struct name *name = names_find(&sim->now, path);
 
-	if (!name || !name->inode)
-		return false;
-	*ret_bytes = (struct slice){name->inode->now.bytes, name->inode->now.size};
-	return true;
+	found = name && name->inode;
+	if (found)
+		*ret_bytes = (struct slice){name->inode->now.bytes, name->inode->now.size};
+	pthread_mutex_unlock(&sim->lock);
+	return found;
 }
 
 void sim_files_patch(struct sim_files *sim, const char *path, uint64_t at, struct slice bytes)
