@@ -41,7 +41,7 @@ static int line_end(struct imap *imap, size_t from, struct slice *unread, size_t
 /* One response with all its literals, taken. */
 static int read_response(struct imap *imap, struct imap_response *ret_response)
 {
-	size_t starts[IMAP_LITERALS], lengths[IMAP_LITERALS], from = 0, end;
+	size_t starts[IMAP_LITERALS], lengths[IMAP_LITERALS], from = 0, end = 0;
 	struct imap_response response = {.literal_count = 0};
 	struct slice unread;
 	uint64_t literal;
