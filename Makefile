@@ -6,7 +6,7 @@ THREADS ?= build-threads
 MEMORY ?= build-memory
 JOBS ?= $(shell nproc)
 
-.PHONY: all build run check check-threads check-memory crash fuzz bench bench-engine install format clean
+.PHONY: all build run check check-threads check-memory crash fuzz bench bench-growth bench-engine install format clean
 
 all: build
 
@@ -50,6 +50,12 @@ bench: build
 crash:
 	@tools/need build check
 	@FAULTS=$(FAULTS) VERBOSE=$(VERBOSE) JOBS=$(JOBS) tools/crash $(CRASH) $(or $(SEEDS),1000)
+
+# How times grow with messages and accounts: make bench-growth [SIZES=1000,10000,100000,1000000]
+bench-growth: build
+	@tools/need bench
+	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)
+	@bench/growth $(BUILD) $(if $(SIZES),--sizes $(SIZES))
 
 bench-engine: build
 	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "peers"))
@@ -45,11 +46,11 @@ literalminus: no
 tls_server_cert: {state}/certificate.pem
 tls_server_key: {state}/key.pem
 tls_client_certs: off
-idlesocket: {state}/lib/socket/idle
-lmtpsocket: {state}/lib/socket/lmtp
-notifysocket: {state}/lib/socket/notify
-proc_path: {state}/lib/proc
-mboxname_lockpath: {state}/lib/lock
+idlesocket: {volatile}/idle
+lmtpsocket: {volatile}/lmtp
+notifysocket: {volatile}/notify
+proc_path: {volatile}/proc
+mboxname_lockpath: {volatile}/lock
 hashimapspool: yes
 """
 
@@ -82,14 +83,22 @@ class Cyrus:
             self.user, self.group = "nobody", "nogroup"
         else:
             self.user, self.group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
-        for name in ("lib/db", "lib/proc", "lib/socket", "lib/lock", "lib/log", "lib/msg", "lib/ptclient", "lib/user", "lib/quota",
+        for name in ("lib/db", "lib/socket", "lib/log", "lib/msg", "lib/ptclient", "lib/user", "lib/quota",
                      "lib/sieve", "lib/md5", "lib/sync", "lib/backup", "spool/stage."):
             os.makedirs(os.path.join(self.state, name), exist_ok=True)
         shutil.copy(certificate, os.path.join(self.state, "certificate.pem"))
         shutil.copy(key, os.path.join(self.state, "key.pem"))
         if os.getuid() == 0:
             subprocess.run(["chown", "-R", f"{self.user}:{self.group}", self.state], check=True)
-        self.process = None
+        self.process, self.volatile = None, None
+
+    def _make_volatile(self):
+        """What Debian keeps below /run, in memory: on a disk every login would write to it."""
+        self.volatile = tempfile.mkdtemp(prefix="penfold-cyrus-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        for name in ("proc", "lock"):
+            os.mkdir(os.path.join(self.volatile, name))
+        if os.getuid() == 0:
+            subprocess.run(["chown", "-R", f"{self.user}:{self.group}", self.volatile], check=True)
 
     def _write(self, name, text):
         path = os.path.join(self.state, name)
@@ -98,8 +107,10 @@ class Cyrus:
         return path
 
     def start(self):
+        self._make_volatile()
         binaries = os.path.join(self.root, "usr/lib/cyrus/bin")
-        conf = self._write("imapd.conf", IMAPD_CONF.format(state=self.state, user=self.user, group=self.group))
+        conf = self._write("imapd.conf", IMAPD_CONF.format(state=self.state, user=self.user, group=self.group,
+                                                           volatile=self.volatile))
         master = self._write("cyrus.conf", CYRUS_CONF.format(bin=binaries, conf=conf, ports=self.ports))
         libraries = glob.glob(os.path.join(self.root, "usr/lib/*-linux-gnu")) + [os.path.join(self.root, "usr/lib")]
         env = dict(os.environ, LD_LIBRARY_PATH=":".join(libraries), CYRUS_USER=self.user, CYRUS_GROUP=self.group)
@@ -132,4 +143,5 @@ class Cyrus:
                 self.process.wait()
         if self.process:
             self.output.close()
+            shutil.rmtree(self.volatile, ignore_errors=True)
         self.process = None

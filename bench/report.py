@@ -1,6 +1,13 @@
-"""Results as text and as a page: medians of rounds, ratios against the better peer, what was promised."""
+"""Results as text and as a page: medians of rounds, ratios against the better peer, what was promised.
+
+    bench/report.py DIR      prints the table of DIR/results.json for README.md, and draws DIR/report.html anew
+"""
 import html
+import json
+import math
+import os
 import statistics
+import sys
 
 import rows
 import servers
@@ -84,6 +91,28 @@ def table(results):
     return "\n".join(lines)
 
 
+def markdown(results):
+    lines = ["| work | " + " | ".join(servers.TITLES[name] for name in PEERS + ["penfold"]) + " | ratio | promised | |", "|---|---|---|---|---|---|---|---|---|"]
+    cpu = ["| server CPU per operation | " + " | ".join(servers.TITLES[name] for name in PEERS + ["penfold"]) + " |", "|---|---|---|---|---|---|"]
+    for row in rows.ROWS:
+        found = figures(row, results)
+        if not found:
+            continue
+        ratio, promised, kept = verdict(row, found)
+        cells = []
+        for name in PEERS + ["penfold"]:
+            entry = found.get(name)
+            cell = "-" if not entry else number(entry["value"]) + ("/s" if row.unit == "/s" else " " + row.unit)
+            if entry and name == "penfold" and entry["p99_ms"] and not row.single:
+                cell += f", p99 {number(entry['p99_ms'])} ms"
+            cells.append(cell + (f" ({entry['errors']} errors)" if entry and entry["errors"] else ""))
+        lines.append(f"| {row.title} | " + " | ".join(cells) + f" | {number(ratio)} | {promised} | {'' if kept is None else 'kept' if kept else 'missed'} |")
+        if any(entry["cpu_us"] for entry in found.values()):
+            cpu.append(f"| {row.title} | " + " | ".join(number(found[name]["cpu_us"]) + " us" if name in found else "-" for name in PEERS + ["penfold"]) + " |")
+    limits = ", ".join(f"{LIMITS.get(name, name)}: {number(value)}" for name, value in results["limits"].items())
+    return "\n".join(lines + ["", "Limits of the machine. " + limits + ".", ""] + cpu)
+
+
 # ---- The page ----
 
 COLOURS = {"penfold": "#1a5fb4", "mdbox": "#e66100", "maildir": "#f5a86a", "mdbox-zstd": "#c64600", "cyrus": "#8a8a8a", "cyrus-quickack": "#bdbdbd"}
@@ -119,7 +148,7 @@ def details(found, names):
     return "".join(out) + "</table>" if len(out) > 1 else ""
 
 
-def page(results):
+def page(results, growth):
     machine = results.get("machine", {})
     out = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Penfold, measured</title>",
            f"<style>{STYLE}</style><h1>Penfold beside Dovecot and Cyrus</h1>",
@@ -139,9 +168,80 @@ def page(results):
         out.append("<h2>Limits of this machine</h2><table>" + "".join(
             f"<tr><td>{html.escape(LIMITS.get(name, name))}</td><td>{number(value)}</td></tr>" for name, value in results["limits"].items()) +
             "</table>")
-    return "\n".join(out) + "</html>\n"
+    return "\n".join(out + growth_page(growth)) + "</html>\n"
 
 
 LIMITS = {"sync": "4 KiB written and synced, one after the other, /s", "tls": "TLS handshakes with an empty accept loop, /s",
           "echo": "a line there and back, one connection, /s", "memcpy": "memcpy of 23 KB pieces, GB/s", "loopback": "the same through loopback, GB/s",
           "log-1": "bare log, 1 writer, messages/s", "log-16": "bare log, 16 writers, messages/s", "log-64": "bare log, 64 writers, messages/s"}
+
+
+# ---- Growth ----
+
+def growth_table(growth):
+    lines = []
+    for name, parts in growth.items():
+        for what, sizes in parts.items():
+            titles = list(dict.fromkeys(title for found in sizes.values() for title in found if title != "errors"))
+            lines.append(f"{servers.TITLES[name] + ', ' + what:28} " + " ".join(f"{int(size):>12,}" for size in sizes))
+            for title in titles:
+                lines.append(f"  {title:26} " + " ".join(f"{number(found.get(title)):>12}" for found in sizes.values()))
+            lines += [f"  ERROR at {size}: {error}" for size, found in sizes.items() for error in found["errors"]]
+    return "\n".join(lines)
+
+
+LINES = ["#1a5fb4", "#26701f", "#a51d2d", "#813d9c", "#986a44", "#444444", "#c64600"]
+
+
+def curves(sizes, titles, what):
+    """Both axes logarithmic: what is flat stays flat, what doubles with its cause climbs with slope one."""
+    points = {title: [(math.log10(int(size)), math.log10(max(found[title], 0.001))) for size, found in sizes.items() if found.get(title)]
+              for title in titles}
+    values = [y for line in points.values() for _, y in line]
+    left, right = (math.log10(int(size)) for size in (min(sizes, key=int), max(sizes, key=int)))
+    low, high = math.floor(min(values)), math.ceil(max(values) + 0.01)
+    across = lambda x: 70 + (x - left) / max(right - left, 0.1) * 620
+    down = lambda y: 290 - (y - low) / max(high - low, 0.1) * 270
+    out = [f'<svg viewBox="0 0 900 330" role="img" aria-label="{what}">']
+    for power in range(low, high + 1):
+        out.append(f'<path d="M70 {down(power):.1f}H690" stroke="#ddd"/><text x="62" y="{down(power) + 4:.1f}" text-anchor="end">{10.0 ** power:g} ms</text>')
+    for size in sizes:
+        out.append(f'<text x="{across(math.log10(int(size))):.1f}" y="312" text-anchor="middle">{int(size):,} {what}</text>')
+    labels = sorted((down(line[-1][1]), title) for title, line in points.items() if line)
+    place = -20
+    for (y, title) in labels:
+        line, colour = points[title], LINES[titles.index(title) % len(LINES)]
+        place = max(y, place + 16)
+        out.append(f'<polyline points="{" ".join(f"{across(x):.1f},{down(v):.1f}" for x, v in line)}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        out += [f'<circle cx="{across(x):.1f}" cy="{down(v):.1f}" r="3" fill="{colour}"/>' for x, v in line]
+        out.append(f'<text x="715" y="{place + 4:.1f}" style="fill:{colour}">{html.escape(title)} {number(10 ** line[-1][1])} ms</text>')
+    return "".join(out) + "</svg>"
+
+
+def growth_page(growth):
+    out = []
+    for name, parts in growth.items():
+        for what, sizes in parts.items():
+            titles = [title for title in next(iter(sizes.values())) if title not in ("errors", "fill/s", "start s", "memory MiB")]
+            if len(sizes) > 1:
+                out.append(f"<h2>{html.escape(servers.TITLES[name])}: how times grow with {what}</h2>{curves(sizes, titles, what)}")
+    return out
+
+
+def draw(directory):
+    """report.html from the results there are in the folder."""
+    found = {}
+    for name in ("results", "growth"):
+        path = os.path.join(directory, name + ".json")
+        if os.path.exists(path):
+            with open(path) as file:
+                found[name] = json.load(file)
+    results = {"rows": {}, "limits": {}, **found.get("results", {})}
+    with open(os.path.join(directory, "report.html"), "w") as file:
+        file.write(page(results, found.get("growth", {})))
+
+
+if __name__ == "__main__":
+    with open(os.path.join(sys.argv[1], "results.json")) as results_file:
+        print(markdown(json.load(results_file)))
+    draw(sys.argv[1])

@@ -33,7 +33,7 @@ STEPS = {
     "mix-other": f"fill --clients 32 --first-user {MIX} --users 32 --messages 1 --mailbox Other --timeout 120",
     "append": f"count --clients 8 --first-user {APPEND} --users 8 --timeout 120",
     "idle": f"lmtp --first-user {IDLE} --count 1 --kind small --timeout 120",
-    "pop3": f"lmtp --clients 8 --first-user {POP3} --users 4 --count {4 * POP3_MESSAGES} --timeout 120",
+    "pop3": f"fill --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES} --batch 100 --timeout 120",
     "fresh": small_box(BIG, "First{serial}"),
     "back": small_box(BIG, "Back{serial}"),
 }

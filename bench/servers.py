@@ -34,7 +34,7 @@ mdbox_rotate_size = 16M
 maildir_very_dirty_syncs = yes
 service imap-login {{{{
   service_count = 0
-  client_limit = 20000
+  client_limit = 19000
   process_min_avail = {processors}
   process_limit = {processors}
   inet_listener imaps {{{{
@@ -44,19 +44,19 @@ service imap-login {{{{
 }}}}
 service pop3-login {{{{
   service_count = 0
-  client_limit = 20000
+  client_limit = 19000
   process_min_avail = {processors}
   process_limit = {processors}
 }}}}
 service imap {{{{
   service_count = 0
   process_min_avail = 16
-  process_limit = 20000
+  process_limit = 15000
 }}}}
 service pop3 {{{{
   service_count = 0
   process_min_avail = 4
-  process_limit = 20000
+  process_limit = 2000
 }}}}
 service lmtp {{{{
   service_count = 0
@@ -64,13 +64,13 @@ service lmtp {{{{
   process_limit = 1000
 }}}}
 service auth {{{{
-  client_limit = 20000
+  client_limit = 19000
 }}}}
 service anvil {{{{
-  client_limit = 20000
+  client_limit = 19000
 }}}}
 service stats {{{{
-  client_limit = 20000
+  client_limit = 19000
 }}}}
 """
 DOVECOT_PROTOCOLS = ("imap", "pop3", "lmtp")

@@ -152,10 +152,10 @@ static int change(struct imap *other, struct resync *r, unsigned turn)
 	struct imap_response response;
 	struct imap_selected selected;
 	unsigned found = 0;
-	int more, error = imap_select(other, other->conn.client->load->mailbox, "", &selected);
+	int more, error = imap_select(other, other->conn.client->load->mailbox, " (CONDSTORE)", &selected);
 
-	if (!error && selected.exists < CHANGED + GONE)
-		return client_error(other->conn.client, "the mailbox is used up");
+	if (!error && (selected.exists < CHANGED + GONE || !selected.highestmodseq))
+		return client_error(other->conn.client, "the mailbox is used up, or has no HIGHESTMODSEQ");
 	if (error)
 		return error;
 	r->base = selected;
@@ -239,7 +239,7 @@ void work_qresync(struct client *client)
 
 	/* An earlier run may have left the flag set that the first turn is to set. */
 	if (!error)
-		error = imap_select(&other, client->load->mailbox, "", &r.base);
+		error = imap_select(&other, client->load->mailbox, " (CONDSTORE)", &r.base);
 	if (!error)
 		error = imap_start(&other, "STORE 1:%u -FLAGS.SILENT (\\Answered)", CHANGED);
 	if (!error)

@@ -77,12 +77,16 @@ static int read_flags(struct mix *mix)
 	return error ? error : expect_answers(mix, " FETCH (", (unsigned)mix->box.exists);
 }
 
+/* A flag that is there already may be answered with nothing. */
 static int store(struct mix *mix)
 {
+	unsigned count = 0;
 	int error = imap_start(&mix->imap, "STORE %llu %cFLAGS (\\Seen)", (unsigned long long)any(mix),
 		client_chance(mix->client, 2) ? '+' : '-');
 
-	return error ? error : expect_answers(mix, " FETCH (", 1);
+	if (!error)
+		error = count_answers(mix, " FETCH (", &count);
+	return error || count <= 1 ? error : client_error(mix->client, "%u answers to STORE of one message", count);
 }
 
 static int search(struct mix *mix)
@@ -118,8 +122,12 @@ static int status(struct mix *mix)
 static int list(struct mix *mix)
 {
 	int error = imap_start(&mix->imap, "LIST \"\" *");
+	unsigned count = 0;
 
-	return error ? error : expect_answers(mix, "LIST ", 2);
+	if (!error)
+		error = count_answers(mix, "LIST ", &count);
+	/* INBOX and Other; servers have more of their own. */
+	return error || count >= 2 ? error : client_error(mix->client, "LIST of %u mailboxes", count);
 }
 
 static int select_again(struct mix *mix)

@@ -16,10 +16,11 @@ BOX = ["--kind", "small", "--messages", "20"]
 def load(words, **fakes):
     """The generator's result: errors are counted in it, and its exit status says the same."""
     ports = [word for protocol, fake in fakes.items() for word in ("--" + protocol, f"127.0.0.1:{fake.port}")]
-    done = subprocess.run([sys.argv[1], words[0], *ports, "--timeout", "1", "--threads", "2", *words[1:]], stdout=subprocess.PIPE, text=True,
-                          timeout=60)
+    done = subprocess.run([sys.argv[1], words[0], *ports, "--timeout", "1", "--threads", "2", *words[1:]], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.stdout, done.stderr
     result = json.loads(done.stdout)
-    assert done.returncode == (1 if result["errors"] else 0), done.returncode
+    assert done.returncode == (1 if result["errors"] else 0), done.stderr
     return result
 
 

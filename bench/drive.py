@@ -1,0 +1,40 @@
+"""What bench/run and bench/growth have in common: running the generator, keeping results, saying what goes on."""
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+
+
+def log(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def write(path, what):
+    """Whole or not at all."""
+    with open(path + ".new", "w") as file:
+        json.dump(what, file, indent=1)
+    os.replace(path + ".new", path)
+
+
+def load(work, server, words, seconds=None, timeout=900):
+    """Runs the generator; returns its result."""
+    words = list(words)
+    ports = dict(server.ports)
+    imap = "imaps" if "--tls" in words else "imap"
+    words = [word for word in words if word != "--tls"]
+    command = [work.load, words[0], "--" + imap, f"127.0.0.1:{ports[imap]}", "--pop3", f"127.0.0.1:{ports['pop3']}",
+               "--lmtp", f"127.0.0.1:{ports['lmtp']}", "--password", server.password, *server.load_options, *words[1:]]
+    if seconds:
+        command += ["--seconds", str(max(1, round(seconds)))]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
+    if not done.stdout:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr[-500:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.machine())
+    return {"processors": os.cpu_count(), "model": model, "kernel": platform.release(), "date": time.strftime("%Y-%m-%d")}
