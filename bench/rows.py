@@ -27,7 +27,7 @@ STEPS = {
     "users": f"count --clients 8 --users {LOGIN} --timeout 120",
     "logins": f"lmtp --clients 8 --first-user {LOGIN} --users 1000 --count 5000 --kind small --timeout 120",
     "big": small_box(BIG),
-    "work": small_box(BIG, "Work"),
+    "work": f"copy --first-user {BIG} --messages {BIG_MESSAGES} --mailbox Work --timeout 120",
     "mixed": f"fill --first-user {MIXED} --messages {MIXED_MESSAGES} --batch 200 --timeout 120",
     "mix": f"fill --clients 32 --first-user {MIX} --users 32 --messages {MIX_MESSAGES} --batch 50 --timeout 120",
     "mix-other": f"fill --clients 32 --first-user {MIX} --users 32 --messages 1 --mailbox Other --timeout 120",
@@ -35,7 +35,7 @@ STEPS = {
     "idle": f"lmtp --first-user {IDLE} --count 1 --kind small --timeout 120",
     "pop3": f"fill --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES} --batch 100 --timeout 120",
     "fresh": small_box(BIG, "First{serial}"),
-    "back": small_box(BIG, "Back{serial}"),
+    "back": f"copy --first-user {BIG} --messages {BIG_MESSAGES} --mailbox Back{{serial}} --timeout 120",
 }
 
 ON_BIG = f"--first-user {BIG} --kind small --messages {BIG_MESSAGES} --timeout 120"
@@ -58,13 +58,13 @@ ROWS = [
     Row("header", "FETCH header fields", ("times", 3), "fetch-header " + ON_BIG, fill=["big"], share=0.5),
     Row("bodies", "FETCH whole bodies, mixed sizes", ("times", 1.3),
         f"fetch-body --first-user {MIXED} --messages {MIXED_MESSAGES} --timeout 120", fill=["mixed"], share=0.5, limit="loopback"),
-    Row("store", "STORE one at a time", ("times-cyrus", 2), "store " + ON_WORK, fill=["work"], share=0.5, limit="sync"),
+    Row("store", "STORE one at a time", ("times-cyrus", 2), "store " + ON_WORK, fill=["big", "work"], share=0.5, limit="sync"),
     Row("select", "SELECT of the big box", ("below", 0.1), "select " + ON_BIG, figure="p50", fill=["big"], share=0.5, limit="echo"),
     Row("search-subject", "SEARCH SUBJECT, warm", ("below", 5), f"search {ON_BIG} --item SUBJECT --count 32", figure="p50", fill=["big"]),
     Row("search-from", "SEARCH FROM, warm", ("below", 5), f"search {ON_BIG} --item FROM --count 32", figure="p50", fill=["big"]),
     Row("search-body", "SEARCH BODY, substring, warm", ("below", 8), f"search {ON_BIG} --item BODY --count 32", figure="p50", fill=["big"]),
     Row("search-text", "SEARCH TEXT, substring, warm", ("below", 8), f"search {ON_BIG} --item TEXT --count 32", figure="p50", fill=["big"]),
-    Row("qresync", "reconnect with QRESYNC, 100 changed, 10 gone", ("below", 1), f"qresync {ON_BIG} --mailbox Back{{serial}} --count 15", figure="p50", each=["back"]),
+    Row("qresync", "reconnect with QRESYNC, 100 changed, 10 gone", ("below", 1), f"qresync {ON_BIG} --mailbox Back{{serial}} --count 15", figure="p50", fill=["big"], each=["back"]),
     Row("idle", "delivery seen by a client in IDLE", ("below", 1), f"idle --first-user {IDLE} --kind small --gap 5", figure="p50", fill=["idle"]),
     Row("mix", "random mix, 32 clients", ("times", 5), f"mix --clients 32 --first-user {MIX} --users 32", fill=["mix", "mix-other"]),
     Row("pop3", "POP3 drain, plain", ("times", 3), f"pop3 --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES}",

@@ -158,6 +158,38 @@ void work_fill(struct client *client)
 		imap_close(&imap);
 }
 
+/* Makes --mailbox and copies all of INBOX to it. */
+void work_copy(struct client *client)
+{
+	const struct load *load = client->load;
+	struct imap_selected selected;
+	struct imap imap;
+	uint64_t start = load_now();
+	int error = imap_open(&imap, client, client->index);
+
+	client_arrive(client);
+	if (!error)
+		error = imap_start(&imap, "CREATE %s", load->mailbox);
+	if (!error)
+		error = imap_finish(&imap);
+	if (!error)
+		error = imap_select(&imap, "INBOX", "", &selected);
+	if (!error)
+		error = imap_start(&imap, "COPY 1:* %s", load->mailbox);
+	if (!error)
+		error = imap_finish(&imap);
+	if (!error)
+		error = imap_select(&imap, load->mailbox, "", &selected);
+	if (!error && selected.exists != load->messages)
+		error = client_error(client, "%llu messages after copying", (unsigned long long)selected.exists);
+	if (!error)
+		client_done(client, start, selected.exists, 0);
+	if (error)
+		conn_close(&imap.conn);
+	else
+		imap_close(&imap);
+}
+
 /* How many messages the mailboxes of all users hold: what was acknowledged must be there. */
 void work_count(struct client *client)
 {

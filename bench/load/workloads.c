@@ -5,6 +5,7 @@ const struct workload workloads[] = {
 	{"lmtp", "deliver messages of --kind to --users in turns", work_lmtp},
 	{"append", "APPEND, each client to a mailbox of its own", work_append},
 	{"fill", "fills --mailbox of each client with --messages by MULTIAPPEND", work_fill},
+	{"copy", "makes --mailbox and copies INBOX to it", work_copy},
 	{"count", "how many messages --users have; the operations are the messages", work_count},
 	{"fetch-flags", "FETCH 1:* (FLAGS)", work_fetch_flags},
 	{"fetch-envelope", "FETCH 1:* (ENVELOPE BODYSTRUCTURE)", work_fetch_envelope},

@@ -8,6 +8,7 @@ void work_login(struct client *client);
 void work_lmtp(struct client *client);
 void work_append(struct client *client);
 void work_fill(struct client *client);
+void work_copy(struct client *client);
 void work_count(struct client *client);
 void work_fetch_flags(struct client *client);
 void work_fetch_envelope(struct client *client);
