@@ -115,9 +115,9 @@ def pop3_injection(demo, behind):
     assert line.hear().startswith(b"-ERR")
     line.say(f"USER {demo.user}\r\n".encode())
     assert line.hear().startswith(b"+OK")
-    line.say(f"PASS {demo.password}\r\n".encode())
+    line.say(f"PASS {demo.password}\r\nQUIT\r\n".encode())
     assert line.hear().startswith(b"+OK")
-    line.sock.close()
+    assert line.file.read().startswith(b"+OK")  # and the maildrop is free again
 
 
 def pop3_injections(demo):
@@ -230,15 +230,44 @@ def renegotiation(demo):
     """A client that asks for it is told no, and what it wanted under cover of it does not happen."""
     run = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{demo.imaps}", "-tls1_2"], stdin=subprocess.PIPE,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for words in (b"a NOOP\n", b"R\n", b"b NOOP\n"):
-        time.sleep(0.5)
-        try:
-            run.stdin.write(words)
-            run.stdin.flush()
-        except BrokenPipeError:
-            break
-    output = run.communicate(timeout=20)[0]
-    assert b"a OK" in output and b"RENEGOTIATING" in output and b"no renegotiation" in output and b"b OK" not in output, output[-600:]
+    output = b""
+
+    def until(text):
+        nonlocal output
+        while text not in output and (more := os.read(run.stdout.fileno(), 65536)):
+            output += more
+        assert text in output, output[-600:]
+
+    def say(text):
+        run.stdin.write(text)
+        run.stdin.flush()
+
+    killer = threading.Timer(30, run.kill)
+    killer.start()
+    try:
+        until(b"* OK")
+        say(b"a NOOP\n")
+        until(b"a OK")
+        say(b"R\n")  # at the start of what it reads at once, openssl takes it for itself
+        until(b"RENEGOTIATING")
+        until(b"no renegotiation")
+        run.stdin.close()
+        assert run.wait() != -signal.SIGKILL
+    finally:
+        killer.cancel()
+        run.kill()
+        run.stdout.close()
+    line = imap_over_tls(demo)
+    line.say(b"b NOOP\r\n")
+    assert line.hear().startswith(b"b OK")
+
+
+def imap_over_tls(demo):
+    line = Line.__new__(Line)
+    line.sock = insecure_tls().wrap_socket(socket.create_connection(("127.0.0.1", demo.imaps), 20))
+    line.file = line.sock.makefile("rb")
+    line.greeting = line.hear()
+    return line
 
 
 # ---- Slowness ----
@@ -277,18 +306,23 @@ class SlowHandshakes(threading.Thread):
         return f"ended after {min(self.ended):.1f} to {max(self.ended):.1f} s"
 
 
+def login_time(demo):
+    begin = time.monotonic()
+    with insecure_tls().wrap_socket(socket.create_connection(("127.0.0.1", demo.imaps), 20)) as sock:
+        assert sock.recv(2000).startswith(b"* OK")
+        sock.sendall(f"a LOGIN {demo.user} {demo.password}\r\n".encode())
+        assert b"a OK" in sock.recv(2000)
+    return time.monotonic() - begin
+
+
 def others_are_served(demo, slow):
-    times = []
-    for _ in range(20):
-        begin = time.monotonic()
-        with insecure_tls().wrap_socket(socket.create_connection(("127.0.0.1", demo.imaps), 20)) as sock:
-            assert sock.recv(2000).startswith(b"* OK")
-            sock.sendall(f"a LOGIN {demo.user} {demo.password}\r\n".encode())
-            assert b"a OK" in sock.recv(2000)
-        times.append(time.monotonic() - begin)
+    """As on this machine, whatever else it does, without them."""
+    alone = sorted(login_time(demo) for _ in range(5))[2]
+    slow.start()
+    beside = sorted(login_time(demo) for _ in range(7))[3]
     assert slow.is_alive() and not slow.ended
-    assert sorted(times)[10] < 1, times
-    return f"a login beside {SLOW_CLIENTS} slow handshakes: {1000 * sorted(times)[10]:.0f} ms"
+    assert beside < 3 * alone + 1, (alone, beside)
+    return f"a login alone: {1000 * alone:.0f} ms, beside {SLOW_CLIENTS} slow handshakes: {1000 * beside:.0f} ms"
 
 
 # ---- New certificates under load ----
@@ -369,7 +403,6 @@ def main(program):
     tap = Tap()
     with Demo(program) as demo:
         slow = SlowHandshakes(demo.imaps)
-        slow.start()
         tap.run("slow handshakes do not hold up others", others_are_served, demo, slow)
         tap.run("IMAP: what came before the handshake is thrown away", imap_injections, demo)
         tap.run("IMAP: what was half done in clear is forgotten", imap_state_is_forgotten, demo)
