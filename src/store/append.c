@@ -54,7 +54,7 @@ static int put_frames(struct adding *a, const struct ingest *ingest)
 	buffer_reset(&a->frames);
 	buffer_put(&a->frames, buffer_slice(&ingest->frames));
 	if (!ingest->stored.len)
-		return 0;
+		return buffer_error(&a->frames);
 	if (a->frames_apart) {
 		int error;
 
@@ -68,7 +68,8 @@ static int put_frames(struct adding *a, const struct ingest *ingest)
 		a->bodies_len += ref.stored_bytes;
 	}
 	frame_ref_put(&a->frames, &ref);
-	return 0;
+	/* A list that says more than it holds would make a record that nobody can read. */
+	return buffer_error(&a->frames);
 }
 
 static int put_item(struct adding *a, size_t i)
@@ -87,6 +88,8 @@ static int put_item(struct adding *a, size_t i)
 	if (!error)
 		error = thread_find(
 			account, buffer_slice(&ingest->hashes), &entry.email.thread, &a->hashes, &fresh_hashes);
+	if (!error)
+		error = buffer_error(&a->hashes);
 	if (error)
 		return error;
 	if (!entry.email.thread)

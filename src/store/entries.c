@@ -261,6 +261,8 @@ static int copy_check(const struct copying *c, bool move)
 		error = selection_error(&c->selection);
 	if (!error)
 		error = buffer_error(c->entries);
+	if (!error)
+		error = buffer_error(&c->fresh);
 	if (!error && c->selection.entries >= UINT32_MAX - c->target->uidnext)
 		error = -ENOBUFS;
 	if (!error && !move && account_is_full(c->target->account, c->selection.entries))
@@ -303,11 +305,13 @@ int entries_copy(struct mailbox *mailbox, struct uid_set uids, struct mailbox *t
 	op.ranges = selection_ranges(&c.selection);
 	op.entries = (struct op_list){c.selection.entries, buffer_slice(c.entries)};
 	op_put_copy(change, &op);
-	error = change_commit(account, NULL, 0, false, NULL, mailbox, target);
-	if (!error && to) {
+	/* Before it happens: afterwards there must be nothing left that can fail. */
+	if (to) {
 		uid_list_add(to, op.first_uid, op.first_uid + (uint32_t)c.selection.entries - 1);
 		error = to->error;
 	}
+	if (!error)
+		error = change_commit(account, NULL, 0, false, NULL, mailbox, target);
 out:
 	buffer_free(&c.fresh);
 	return error;
@@ -333,6 +337,8 @@ int entries_move_all(struct mailbox *mailbox, uint64_t target, uint64_t modseq, 
 	op.ranges = selection_ranges(&selection);
 	op.entries = (struct op_list){selection.entries, buffer_slice(&shard->list2)};
 	error = buffer_error(&shard->list2) ? buffer_error(&shard->list2) : selection_error(&selection);
+	if (!error)
+		error = buffer_error(&keywords);
 	if (!error && selection.entries)
 		op_put_copy(change, &op);
 	buffer_free(&keywords);
