@@ -12,25 +12,15 @@ static void on_changed(void *owner)
 		session_post(p);
 }
 
-static void put_flag_list(struct buffer *out, const struct mailbox *mailbox)
-{
-	struct entry all = {.flags = FLAGS_ALL, .keywords = UINT64_MAX};
-
-	put_flags(out, mailbox, &all, true);
-}
-
 static void put_permanent_flags(struct imap_session *s, const struct mailbox *mailbox)
 {
 	struct buffer *out = session_out(s);
 
 	buffer_put_text(out, "* OK [PERMANENTFLAGS ");
-	if (s->read_only) {
+	if (s->read_only)
 		buffer_put_text(out, "()");
-	} else {
-		put_flag_list(out, mailbox);
-		buffer_truncate(out, out->len - 1);
-		buffer_put_text(out, mailbox->keyword_count < STORE_KEYWORDS_MAX ? " \\*)" : ")");
-	}
+	else
+		put_all_flags(out, mailbox, true);
 	buffer_put_text(out, "] Permanent flags\r\n");
 }
 
@@ -51,7 +41,7 @@ static void put_state(struct imap_session *s)
 	struct buffer *out = session_out(s);
 
 	buffer_put_text(out, "* FLAGS ");
-	put_flag_list(out, mailbox);
+	put_all_flags(out, mailbox, false);
 	buffer_printf(out, "\r\n* %u EXISTS\r\n", view_count(s->view));
 	if (s->enabled & ENABLED_REV2)
 		put_list_mailbox(s, mailbox, (struct slice){NULL, 0});

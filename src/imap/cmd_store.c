@@ -55,6 +55,8 @@ static bool slice_next(struct imap_session *s, struct store_state *store, int *r
 			store->some_gone = true;
 		count++;
 	}
+	if (!*ret_error)
+		*ret_error = store->slice.error;
 	return count != 0 && !*ret_error;
 }
 
@@ -74,7 +76,7 @@ static int slice_store(struct imap_session *s, struct store_state *store)
 }
 
 /* What could not be looked at any more counts as modified: the client fetches it and tries again. */
-static void rest_failed(struct imap_session *s, struct store_state *store)
+static int rest_failed(struct imap_session *s, struct store_state *store)
 {
 	struct entry entry;
 	uint32_t seq;
@@ -82,9 +84,10 @@ static void rest_failed(struct imap_session *s, struct store_state *store)
 
 	if (store->modified.count <= MODIFIED_RANGES_MAX ||
 		!sync_walk_next(s, &store->uids, &store->walk, &seq, &entry, &error))
-		return;
+		return error;
 	uid_list_add(&store->modified, entry.uid, store->uids.ranges[store->uids.count - 1].last);
 	store->walk.range = store->uids.count;
+	return store->modified.error;
 }
 
 /*
@@ -119,7 +122,7 @@ static bool tell_slice(struct imap_session *s, struct store_state *store, int *r
 	return false;
 }
 
-static void put_modified(struct imap_session *s, const struct store_state *store, struct buffer *b)
+static int put_modified(struct imap_session *s, const struct store_state *store, struct buffer *b)
 {
 	struct uid_list numbers = UID_LIST_INIT(SYNC_RANGES_MAX);
 	struct sync_walk walk = {0};
@@ -129,12 +132,15 @@ static void put_modified(struct imap_session *s, const struct store_state *store
 
 	if (store->command->uid) {
 		put_uid_set(b, uid_list_set(&store->modified));
-		return;
+		return buffer_error(b);
 	}
 	while (sync_walk_next(s, &store->modified, &walk, &seq, &entry, &error))
 		uid_list_add(&numbers, seq, seq);
-	put_uid_set(b, uid_list_set(&numbers));
+	error = error ? error : numbers.error;
+	if (!error)
+		put_uid_set(b, uid_list_set(&numbers));
 	uid_list_free(&numbers);
+	return error ? error : buffer_error(b);
 }
 
 static enum imap_run done(struct imap_session *s, struct store_state *store)
@@ -142,8 +148,12 @@ static enum imap_run done(struct imap_session *s, struct store_state *store)
 	struct buffer set = BUFFER_INIT(1 << 20);
 
 	if (store->modified.count) {
-		put_modified(s, store, &set);
-		session_ok_printf(s, "[MODIFIED %s] Some messages were changed meanwhile", buffer_text(&set));
+		int error = put_modified(s, store, &set);
+
+		if (error)
+			session_error(s, error);
+		else
+			session_ok_printf(s, "[MODIFIED %s] Some messages were changed meanwhile", buffer_text(&set));
 		buffer_free(&set);
 	} else if (store->some_gone) {
 		/* RFC 2180 §4.2: done for those that are there. */
@@ -162,7 +172,7 @@ static enum imap_run store_step(struct imap_session *s, void *state)
 	if (!tell_slice(s, store, &error))
 		return RUN_MORE;
 	if (!error)
-		rest_failed(s, store);
+		error = rest_failed(s, store);
 	if (!error && slice_next(s, store, &error))
 		error = slice_store(s, store);
 	if (!error && (!tell_slice(s, store, &error) || store->walk.range < store->uids.count))

@@ -19,7 +19,8 @@ void input_free(struct imap_input *input)
 
 bool input_is_empty(const struct imap_input *input)
 {
-	return input->mode == INPUT_LINE && !input->text.len && !input->continued;
+	/* Bytes for which there was no memory are pending, too: the end of their line says so. */
+	return input->mode == INPUT_LINE && !input->text.len && !buffer_error(&input->text) && !input->continued;
 }
 
 static void text_clear(struct imap_input *input, bool idle)

@@ -95,6 +95,8 @@ void put_string(struct buffer *b, struct slice text, bool utf8);  /* quoted when
 void put_nstring(struct buffer *b, struct slice text, bool utf8); /* NIL when empty with NULL pointer */
 void put_mailbox(struct imap_session *s, struct slice name);      /* astring: modified UTF-7, or UTF-8 when enabled */
 void put_flags(struct buffer *b, const struct mailbox *mailbox, const struct entry *entry, bool deleted_too);
+/* All that there are in the mailbox; `settable`: and "\*" while there is room for one more keyword (RFC 9051 §7.1). */
+void put_all_flags(struct buffer *b, const struct mailbox *mailbox, bool settable);
 void put_uid_set(struct buffer *b, struct uid_set set);              /* "1:3,7" */
 void put_date_time(struct buffer *b, int64_t seconds, int16_t zone); /* "17-Jul-1996 02:44:25 -0700", quoted */
 

@@ -118,6 +118,8 @@ static int add_unless_shown(struct imap_session *s, struct uid_range range, stru
 	int rc = 0;
 
 	uid_list_add(&one, range.first, range.last);
+	if (one.error)
+		return one.error;
 	while (sync_walk_next(s, &one, &walk, &seq, &entry, &rc)) {
 		if (entry.uid > from)
 			uid_list_add(list, from, entry.uid - 1);
@@ -155,18 +157,14 @@ static void put_keywords(struct imap_session *s)
 {
 	struct buffer *out = session_out(s);
 	const struct mailbox *mailbox = view_mailbox(s->view);
-	struct entry all = {.flags = FLAGS_ALL};
 
-	all.keywords = mailbox->keyword_count < 64 ? (UINT64_C(1) << mailbox->keyword_count) - 1 : UINT64_MAX;
 	buffer_put_text(out, "* FLAGS ");
-	put_flags(out, mailbox, &all, true);
+	put_all_flags(out, mailbox, false);
 	buffer_put_text(out, "\r\n");
 	if (s->read_only)
 		return;
 	buffer_put_text(out, "* OK [PERMANENTFLAGS ");
-	put_flags(out, mailbox, &all, true);
-	buffer_truncate(out, out->len - 1);
-	buffer_put_text(out, mailbox->keyword_count < STORE_KEYWORDS_MAX ? " \\*)" : ")");
+	put_all_flags(out, mailbox, true);
 	buffer_put_text(out, "] New keywords\r\n");
 }
 
@@ -196,8 +194,11 @@ static void put_change(struct imap_session *s, const struct view_change *change,
 	}
 }
 
+/* What could not be written down will not be told again: a client must not go on without having heard of it. */
 static void flush_vanished(struct imap_session *s, struct uid_list *vanished)
 {
+	if (vanished->error)
+		session_abort(s);
 	if (vanished->count)
 		session_put_vanished(s, vanished, false);
 	uid_list_free(vanished);

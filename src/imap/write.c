@@ -82,11 +82,11 @@ static const struct {
 	{FLAG_DRAFT, "\\Draft"},
 };
 
-void put_flags(struct buffer *b, const struct mailbox *mailbox, const struct entry *entry, bool deleted_too)
+static const char *put_flag_names(
+	struct buffer *b, const struct mailbox *mailbox, const struct entry *entry, bool deleted_too)
 {
 	const char *separator = "";
 
-	buffer_put_byte(b, '(');
 	for (size_t i = 0; i < ARRAY_LEN(flag_names); i++) {
 		if (!(entry->flags & flag_names[i].flag) || (flag_names[i].flag == FLAG_DELETED && !deleted_too))
 			continue;
@@ -100,6 +100,25 @@ void put_flags(struct buffer *b, const struct mailbox *mailbox, const struct ent
 		buffer_put(b, mailbox->keywords[i]);
 		separator = " ";
 	}
+	return separator;
+}
+
+void put_flags(struct buffer *b, const struct mailbox *mailbox, const struct entry *entry, bool deleted_too)
+{
+	buffer_put_byte(b, '(');
+	(void)put_flag_names(b, mailbox, entry, deleted_too);
+	buffer_put_byte(b, ')');
+}
+
+void put_all_flags(struct buffer *b, const struct mailbox *mailbox, bool settable)
+{
+	const struct entry all = {.flags = FLAGS_ALL, .keywords = UINT64_MAX};
+	const char *separator;
+
+	buffer_put_byte(b, '(');
+	separator = put_flag_names(b, mailbox, &all, true);
+	if (settable && mailbox->keyword_count < STORE_KEYWORDS_MAX)
+		buffer_printf(b, "%s\\*", separator);
 	buffer_put_byte(b, ')');
 }
 
