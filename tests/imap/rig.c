@@ -16,7 +16,10 @@ static void durable(void *context, uint64_t seq)
 
 static void failed(void *context, int error, const char *what)
 {
-	(void)context;
+	struct rig *rig = context;
+
+	if (rig->failed_status)
+		_exit(rig->failed_status);
 	(void)fprintf(stderr, "store failed: %s: %s\n", what, strerror(-error));
 	abort();
 }
@@ -41,10 +44,6 @@ static int open_store(struct rig *rig)
 {
 	struct store_settings settings = store_settings_default();
 
-	(void)snprintf(rig->dir, sizeof(rig->dir), "%s/penfold-imap-XXXXXX",
-		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (!mkdtemp(rig->dir))
-		return -errno;
 	settings.dir = slice_of(rig->dir);
 	settings.shards = 1;
 	settings.segment_bytes = SEGMENT_BYTES;
@@ -54,11 +53,12 @@ static int open_store(struct rig *rig)
 	return store_open(&settings, &rig->store);
 }
 
-int rig_start(struct rig *rig)
+int rig_start_in(struct rig *rig, const char *dir)
 {
 	int error;
 
 	*rig = (struct rig){0};
+	(void)snprintf(rig->dir, sizeof(rig->dir), "%s", dir);
 	error = net_loop_new(&rig->loop);
 	if (error < 0)
 		return error;
@@ -66,7 +66,7 @@ int rig_start(struct rig *rig)
 	if (error < 0)
 		return error;
 	error = directory_domain_add(rig->store, SLICE("example.org"));
-	if (error < 0)
+	if (error < 0 && error != -EEXIST)
 		return error;
 	rig->services = (struct imap_services){
 		.loop = rig->loop,
@@ -80,6 +80,14 @@ int rig_start(struct rig *rig)
 		return error;
 	net_timer_start(rig->tick, TICK_MS);
 	return -pthread_create(&rig->thread, NULL, run_loop, rig);
+}
+
+int rig_start(struct rig *rig)
+{
+	char dir[sizeof(rig->dir)];
+
+	(void)snprintf(dir, sizeof(dir), "%s/penfold-imap-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	return mkdtemp(dir) ? rig_start_in(rig, dir) : -errno;
 }
 
 struct call {

@@ -19,9 +19,12 @@ struct rig {
 	pthread_t thread;
 	struct imap_services services;
 	unsigned accounts; /* made so far */
+	int failed_status; /* to end the process with at once when the store fails, as core does; 0: a store must not fail */
 };
 
 MUST_CHECK int rig_start(struct rig *rig);
+/* The same with the store of a folder, which may be there already. */
+MUST_CHECK int rig_start_in(struct rig *rig, const char *dir);
 void rig_stop(struct rig *rig); /* all connections must be closed on the client's side */
 
 /* A new account with the usual mailboxes. */
