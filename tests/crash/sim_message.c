@@ -16,6 +16,8 @@ static size_t body_bytes(uint32_t number, bool *ret_dense)
 	uint64_t state = number;
 	uint64_t dice = scramble(&state) % 1000, more = scramble(&state);
 
+	if (number & SIM_HEAVY)
+		dice = dice < 400 ? 0 : 850 + dice % 140;
 	*ret_dense = dice >= 860;
 	if (dice < 860)
 		return 40 + more % 1200;

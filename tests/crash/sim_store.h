@@ -81,7 +81,8 @@ void sim_lose_index(struct sim_store *sim);
 struct plain_account *sim_change(struct sim_store *sim, unsigned which);
 void sim_changed(struct sim_store *sim, int error, bool expected, const char *what);
 
-/* sim_message.c: what message `number` contains. */
+/* sim_message.c: what message `number` contains. With this bit in their numbers, many are large. */
+enum { SIM_HEAVY = 1 << 20 };
 void sim_message(uint32_t number, struct buffer *out);
 uint64_t sim_message_bytes(uint32_t number);
 bool sim_message_is_small(uint32_t number);
