@@ -12,9 +12,26 @@ static void arm(struct sim_store *sim, uint64_t operations)
 	sim_files_stop_at(sim->files, 1 + sim_chance(sim, operations));
 }
 
-static void live(struct lives *l, bool first)
+/* How this life is to end: with a cut, with an error of the disk, which the store may outlive, or neither. */
+static void choose_end(struct sim_store *sim)
 {
 	static const uint64_t spans[] = {20, 60, 60, 150, 150, 400, 1500};
+	uint64_t span = spans[sim_chance(sim, ARRAY_LEN(spans))];
+
+	switch (sim_chance(sim, 12)) {
+	case 0:
+		return;
+	case 1:
+		sim->faults = true;
+		sim_files_fail_change_at(sim->files, 1 + sim_chance(sim, span), sim_chance(sim, 3) ? -EIO : -ENOSPC);
+		return;
+	default:
+		arm(sim, span);
+	}
+}
+
+static void live(struct lives *l, bool first)
+{
 	static const unsigned paces[] = {1, 2, 4, 8, 32, 128};
 	struct sim_store *sim = l->sim;
 	uint64_t before = sim_files_count(sim->files);
@@ -31,8 +48,7 @@ static void live(struct lives *l, bool first)
 	l->opening = sim_files_count(sim->files) - before;
 	sim_files_stop_at(sim->files, 0);
 	sim_compare(sim, sim_chance(sim, 8) == 0);
-	if (sim_chance(sim, 12))
-		arm(sim, spans[sim_chance(sim, ARRAY_LEN(spans))]);
+	choose_end(sim);
 	sim_begin(sim);
 	sim_work(sim, 5 + (unsigned)sim_chance(sim, first ? 20 : 150));
 }
@@ -42,6 +58,7 @@ static void die(struct lives *l)
 	struct sim_store *sim = l->sim;
 
 	sim_close(sim);
+	sim->faults = false;
 	sim_crash(sim, sim_chance(sim, 5) != 0);
 	if (sim_chance(sim, 20) == 0)
 		sim_lose_index(sim);
