@@ -614,7 +614,7 @@ static void step_dictionary(struct sim_store *sim)
 	}
 	/* In half of the cases the end comes while it is written. */
 	if (!sim->faults && sim_chance(sim, 2))
-		sim_files_stop_at(sim->files, 1 + sim_chance(sim, 8));
+		sim_files_stop_at(sim->files, 1 + sim_chance(sim, 5));
 	sim_threads_pause(sim->threads, 1000);
 }
 
@@ -667,7 +667,7 @@ static void step(struct sim_store *sim)
 
 void sim_work(struct sim_store *sim, unsigned steps)
 {
-	if (!sim_is_over(sim) && sim->seed % 32 == 7 && sim->round % 16 == 3)
+	if (!sim_is_over(sim) && sim->seed % 16 == 7 && sim->round % 16 == 3)
 		step_dictionary(sim);
 	for (unsigned i = 0; i < steps && !sim_is_over(sim); i++)
 		step(sim);
