@@ -46,6 +46,7 @@ literalminus: no
 tls_server_cert: {state}/certificate.pem
 tls_server_key: {state}/key.pem
 tls_client_certs: off
+tls_session_timeout: 0
 idlesocket: {volatile}/idle
 lmtpsocket: {volatile}/lmtp
 notifysocket: {volatile}/notify
