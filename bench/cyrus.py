@@ -116,7 +116,7 @@ class Cyrus:
         libraries = glob.glob(os.path.join(self.root, "usr/lib/*-linux-gnu")) + [os.path.join(self.root, "usr/lib")]
         env = dict(os.environ, LD_LIBRARY_PATH=":".join(libraries), CYRUS_USER=self.user, CYRUS_GROUP=self.group)
         self.output = open(os.path.join(self.state, "output"), "ab")
-        self.process = subprocess.Popen([os.path.join(binaries, "master"), "-C", conf, "-M", master, "-p", os.path.join(self.state, "pid")],
+        self.process = subprocess.Popen([os.path.join(binaries, "master"), "-C", conf, "-M", master, "-p", os.path.join(self.state, "pid"), "-l", "1024"],
                                         env=env, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, start_new_session=True)
         for name in ("imap", "pop3", "lmtp"):
             self._wait(name)

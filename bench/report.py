@@ -92,8 +92,9 @@ def table(results):
 
 
 def markdown(results):
-    lines = ["| work | " + " | ".join(servers.TITLES[name] for name in PEERS + ["penfold"]) + " | ratio | promised | |", "|---|---|---|---|---|---|---|---|---|"]
-    cpu = ["| server CPU per operation | " + " | ".join(servers.TITLES[name] for name in PEERS + ["penfold"]) + " |", "|---|---|---|---|---|---|"]
+    head = " | ".join(servers.TITLES[name] for name in PEERS + ["penfold"])
+    lines = [f"| work | {head} | ratio | promised | |", "|---" * 9 + "|"]
+    cpu = [f"| server CPU per operation | {head} |", "|---" * 6 + "|"]
     for row in rows.ROWS:
         found = figures(row, results)
         if not found:
@@ -118,7 +119,8 @@ def markdown(results):
 COLOURS = {"penfold": "#1a5fb4", "mdbox": "#e66100", "maildir": "#f5a86a", "mdbox-zstd": "#c64600", "cyrus": "#8a8a8a", "cyrus-quickack": "#bdbdbd"}
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222; background: #fff; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.1em; margin: 2em 0 .3em; } svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: #222; }
+h1 { font-size: 1.5em; } h2 { font-size: 1.1em; margin: 2em 0 .3em; }
+svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: #222; }
 table { border-collapse: collapse; font-size: 13px; width: 100%; } th, td { text-align: right; padding: .25em .5em; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; } .missed { color: #a51d2d; } .kept { color: #26701f; } p { margin: .3em 0; }
 """
