@@ -23,10 +23,8 @@ static bool lex_append_flags(struct imap_lexer *l, struct flag_set *flags)
 		if (!keywords)
 			keywords = arena_zalloc(l->arena, STORE_KEYWORDS_MAX, sizeof(*keywords));
 		if (!keywords || flags->keyword_count == STORE_KEYWORDS_MAX ||
-			arena_copy(l->arena, name, &keywords[flags->keyword_count]) < 0) {
-			l->too_big = true;
-			return fail(l, "Too many keywords");
-		}
+			arena_copy(l->arena, name, &keywords[flags->keyword_count]) < 0)
+			return lex_fail_limit(l, "Too many keywords");
 		flags->keywords = keywords;
 		flags->keyword_count++;
 	}

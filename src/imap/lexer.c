@@ -10,7 +10,7 @@ static bool fail(struct imap_lexer *l, const char *problem)
 	return false;
 }
 
-static bool fail_limit(struct imap_lexer *l, const char *problem)
+bool lex_fail_limit(struct imap_lexer *l, const char *problem)
 {
 	if (!l->problem) {
 		l->problem = problem;
@@ -153,7 +153,7 @@ static bool lex_quoted(struct imap_lexer *l, struct slice *ret)
 	if (escapes) {
 		copy = arena_alloc(l->arena, text.len - escapes);
 		if (!copy)
-			return fail_limit(l, "Command is too large");
+			return lex_fail_limit(l, "Command is too large");
 		for (size_t i = 0; i < text.len; i++) {
 			if (text.at[i] == '\\')
 				i++;
@@ -271,7 +271,7 @@ static bool utf8_name(struct imap_lexer *l, struct slice given, struct slice *re
 	if (imap_utf7_decode(given, &decoded) < 0)
 		fail(l, "Mailbox name is not in modified UTF-7");
 	else if (buffer_error(&decoded) < 0 || arena_copy(l->arena, buffer_slice(&decoded), ret) < 0)
-		fail_limit(l, "Command is too large");
+		lex_fail_limit(l, "Command is too large");
 	else
 		ok = true;
 	buffer_free(&decoded);
@@ -282,7 +282,8 @@ bool lex_mailbox_given(struct imap_lexer *l, struct slice *ret, struct slice *re
 {
 	struct slice rest = l->rest, given, name;
 	struct buffer normal = BUFFER_INIT(STORE_MAILBOX_NAME_MAX * 4);
-	bool ok = true;
+	bool ok;
+	int error;
 
 	if (!lex_astring(l, &given))
 		return fail(l, "Missing mailbox name");
@@ -293,12 +294,12 @@ bool lex_mailbox_given(struct imap_lexer *l, struct slice *ret, struct slice *re
 	/* RFC 9051 §6.3.4: a hierarchy separator at the end only declares an intention. */
 	name = given.len > 1 && slice_ends(given, SLICE("/")) ? slice_first(given, given.len - 1) : given;
 	/* What can be no name is passed on as it is: no mailbox has it, and none can be made with it. */
-	if (mailbox_name_normalise(name, &normal) == 0 && buffer_error(&normal) == 0)
-		ok = arena_copy(l->arena, buffer_slice(&normal), &name) == 0;
+	error = mailbox_name_normalise(name, &normal);
+	ok = error ? error != -ENOMEM : arena_copy(l->arena, buffer_slice(&normal), &name) == 0;
 	buffer_free(&normal);
 	if (!ok) {
 		l->rest = rest;
-		return fail_limit(l, "Command is too large");
+		return lex_fail_limit(l, "Command is too large");
 	}
 	*ret = name;
 	*ret_given = given;
@@ -345,7 +346,7 @@ bool lex_flag(struct imap_lexer *l, unsigned *flags, struct slice *ret_keyword)
 			return fail(l, "Invalid flag");
 		if (name.len > STORE_KEYWORD_NAME_MAX) {
 			l->rest = rest;
-			return fail_limit(l, "Keyword is too long");
+			return lex_fail_limit(l, "Keyword is too long");
 		}
 		*ret_keyword = name;
 		return true;

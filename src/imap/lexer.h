@@ -26,6 +26,8 @@ struct imap_set {
 	bool saved;
 };
 
+/* A limit is reached, or memory is short: never mistaken for a fault of the client's. Returns false. */
+bool lex_fail_limit(struct imap_lexer *l, const char *problem);
 bool lex_end(struct imap_lexer *l);        /* nothing is left but spaces */
 bool lex_more(const struct imap_lexer *l); /* a space and something behind it: another argument; sets no problem */
 bool lex_space(struct imap_lexer *l);

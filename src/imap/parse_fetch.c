@@ -75,7 +75,7 @@ static bool body_item(struct imap_lexer *l, struct imap_fetch *fetch, const stru
 	struct fetch_body **end = &fetch->bodies;
 
 	if (!body)
-		return fail(l, "Too many items");
+		return lex_fail_limit(l, "Too many items");
 	body->kind = name->kind;
 	body->sets_seen = name->sets_seen;
 	body->section.kind = name->section;
@@ -160,7 +160,7 @@ bool parse_fetch(struct imap_lexer *l, struct imap_command *c)
 	struct imap_fetch *fetch = arena_zalloc(l->arena, 1, sizeof(*fetch));
 
 	if (!fetch)
-		return fail(l, "Command too large");
+		return lex_fail_limit(l, "Command is too large");
 	c->fetch = fetch;
 	if (!lex_space(l) || !lex_set(l, &fetch->set) || !lex_space(l) || !items_or_macro(l, fetch) ||
 		!modifiers(l, fetch))

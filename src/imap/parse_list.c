@@ -68,15 +68,18 @@ static bool add_pattern(struct imap_lexer *l, struct imap_list *list, struct sli
 	struct buffer joined = BUFFER_INIT(LIST_PATTERN_BYTES_MAX);
 	struct slice *to = &list->patterns[list->pattern_count];
 	bool ok;
+	int error;
 
 	buffer_put(&given, reference);
 	buffer_put(&given, pattern);
-	ok = buffer_error(&given) == 0 && mailbox_name_compose(buffer_slice(&given), &joined) == 0;
+	error = buffer_error(&given);
+	if (!error)
+		error = mailbox_name_compose(buffer_slice(&given), &joined);
 	buffer_free(&given);
-	/* A pattern that is longer than any name matches none. */
-	if (!ok) {
+	/* A pattern that is longer than any name matches none; one for which there is no memory might. */
+	if (error) {
 		buffer_free(&joined);
-		return true;
+		return error != -ENOMEM || lex_fail_limit(l, "Command is too large");
 	}
 	if (slice_starts_nocase(buffer_slice(&joined), inbox) &&
 		(joined.len == inbox.len || memchr("/*%", joined.at[inbox.len], 3)))
@@ -84,7 +87,7 @@ static bool add_pattern(struct imap_lexer *l, struct imap_list *list, struct sli
 	ok = arena_copy(l->arena, buffer_slice(&joined), to) == 0;
 	buffer_free(&joined);
 	if (!ok)
-		return fail(l, "Command is too large");
+		return lex_fail_limit(l, "Command is too large");
 	list->pattern_count++;
 	return true;
 }
@@ -95,10 +98,8 @@ static bool lex_pattern(struct imap_lexer *l, struct imap_list *list, struct sli
 
 	if (!lex_list_mailbox(l, &pattern))
 		return false;
-	if (pattern.len && list->pattern_count == LIST_PATTERNS_MAX) {
-		l->too_big = true;
-		return fail(l, "Too many patterns");
-	}
+	if (pattern.len && list->pattern_count == LIST_PATTERNS_MAX)
+		return lex_fail_limit(l, "Too many patterns");
 	if (pattern.len)
 		return add_pattern(l, list, reference, pattern);
 	list->root = true; /* only in the basic syntax, see parse_list() */
@@ -126,7 +127,7 @@ static struct imap_list *list_new(struct imap_lexer *l)
 	if (list)
 		list->patterns = arena_zalloc(l->arena, LIST_PATTERNS_MAX, sizeof(*list->patterns));
 	if (!list || !list->patterns) {
-		fail(l, "Command is too large");
+		lex_fail_limit(l, "Command is too large");
 		return NULL;
 	}
 	return list;

@@ -87,19 +87,15 @@ static struct search_criterion *criterion_new(struct parse *p, enum search_kind 
 
 	if (criterion)
 		criterion->kind = kind;
-	else {
-		p->l->too_big = true;
-		fail(p->l, "Search too complex");
-	}
+	else
+		lex_fail_limit(p->l, "Search too complex");
 	return criterion;
 }
 
 static bool depth_enter(struct imap_lexer *l)
 {
-	if (l->depth >= l->depth_max) {
-		l->too_big = true;
-		return fail(l, "Search nested too deep");
-	}
+	if (l->depth >= l->depth_max)
+		return lex_fail_limit(l, "Search nested too deep");
 	l->depth++;
 	return true;
 }
@@ -122,7 +118,7 @@ static bool text(struct parse *p, struct slice *ret_text)
 	else
 		ok = !buffer_error(&utf8) && !arena_copy(p->l->arena, buffer_slice(&utf8), ret_text);
 	buffer_free(&utf8);
-	return ok ? true : fail(p->l, "Search too complex");
+	return ok ? true : lex_fail_limit(p->l, "Search too complex");
 }
 
 static bool set_key(struct parse *p, bool uid, struct search_criterion **ret)
@@ -131,7 +127,7 @@ static bool set_key(struct parse *p, bool uid, struct search_criterion **ret)
 	struct search_set *set = arena_zalloc(p->l->arena, 1, sizeof(*set));
 
 	if (!criterion || !set)
-		return fail(p->l, "Search too complex");
+		return lex_fail_limit(p->l, "Search too complex");
 	if (!lex_set(p->l, &set->set))
 		return false;
 	set->uid = uid;
@@ -358,7 +354,7 @@ bool parse_search(struct imap_lexer *l, struct imap_command *c)
 	struct parse p = {l, arena_zalloc(l->arena, 1, sizeof(struct imap_search))};
 
 	if (!p.search)
-		return fail(l, "Search too complex");
+		return lex_fail_limit(l, "Search too complex");
 	c->search = p.search;
 	return lex_space(l) && return_options(&p) && charset(&p) && and_keys(&p, &p.search->criteria);
 }

@@ -26,7 +26,7 @@ static bool part_path(struct imap_lexer *l, struct mail_section *section, bool *
 		return true;
 	path = arena_zalloc(l->arena, room / 2 + 1, sizeof(*path));
 	if (!path)
-		return fail(l, "Section too long");
+		return lex_fail_limit(l, "Section too long");
 	section->path = path;
 	do {
 		*ret_dot = false;
@@ -66,7 +66,7 @@ static bool field_names(struct imap_lexer *l, struct fetch_body *body)
 			room *= 2;
 		}
 		if (!names)
-			return fail(l, "Too many field names");
+			return lex_fail_limit(l, "Too many field names");
 		if (!lex_astring(l, &names[body->name_count]))
 			return false;
 		body->names_are_common &= mail_field_is_common(names[body->name_count++]);
@@ -181,5 +181,5 @@ bool parse_fetch_section(struct imap_lexer *l, const char *name, struct fetch_bo
 	put_label(&label, name, body);
 	ok = !buffer_error(&label) && !arena_copy(l->arena, buffer_slice(&label), &body->label);
 	buffer_free(&label);
-	return ok ? true : fail(l, "Section too long");
+	return ok ? true : lex_fail_limit(l, "Section too long");
 }

@@ -44,7 +44,7 @@ static bool flags(struct imap_lexer *l, struct flag_set *set, char end)
 	struct slice keyword;
 
 	if (!keywords)
-		return fail(l, "Too many flags");
+		return lex_fail_limit(l, "Too many flags");
 	set->keywords = keywords;
 	while (!end || !lex_peek(l, end)) {
 		keyword = (struct slice){NULL, 0};
