@@ -12,7 +12,9 @@ Gsasl_hash auth_scram_hash(enum auth_scheme scheme)
 /* Decodes into `bytes`; the length, or 0 when it is not base64 or does not fit. */
 static size_t decode(struct slice text, char *bytes, size_t max)
 {
-	struct buffer decoded = BUFFER_INIT(AUTH_SALT_MAX);
+	/* Room of its own: where memory is short, what is sound must not look as if it were not. */
+	char room[AUTH_SALT_MAX];
+	struct buffer decoded = {room, 0, sizeof(room), sizeof(room), 0};
 	size_t len = 0;
 
 	if (buffer_put_base64_decoded(&decoded, text) == 0 && decoded.len <= max) {
@@ -20,7 +22,6 @@ static size_t decode(struct slice text, char *bytes, size_t max)
 		if (len)
 			memcpy(bytes, decoded.at, len);
 	}
-	buffer_free(&decoded);
 	return len;
 }
 
