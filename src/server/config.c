@@ -369,7 +369,7 @@ int config_validate(const struct config *config, struct buffer *problem)
 		if (config->listeners[i].kind != LISTEN_LMTP && config->certificate_count == 0)
 			buffer_put_text(
 				problem, "tls_certificate is missing: IMAP and POP3 are not served without TLS");
-	return problem->len ? -EINVAL : 0;
+	return buffer_error(problem) ? buffer_error(problem) : problem->len ? -EINVAL : 0;
 }
 
 static bool key_differs(const struct key *key, const struct config *a, const struct config *b)
