@@ -7,6 +7,11 @@ static void run_lhlo(struct lmtp_protocol *p, const struct lmtp_command *command
 	lmtp_transaction_reset(p);
 	buffer_reset(&p->client);
 	buffer_put(&p->client, command->name);
+	if (buffer_error(&p->client)) {
+		/* To a name that is not kept MAIL would say 503, which returns mail to its senders. */
+		lmtp_answer(out, lmtp_error_answer(-ENOMEM));
+		return;
+	}
 	buffer_printf(out, "250-%.*s\r\n", SLICE_ARG(p->hostname));
 	buffer_put_text(out, "250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n"
 			     "250-ENHANCEDSTATUSCODES\r\n");
