@@ -24,9 +24,12 @@ struct core_rig {
 	pthread_t threads[RIG_SHARDS];
 	struct lmtp_services lmtp[RIG_SHARDS];
 	struct pop3_services pop3[RIG_SHARDS];
+	int failed_status; /* to end the process with at once when the store fails, as core does; 0: a store must not fail */
 };
 
 void core_rig_start(struct core_rig *rig);
+/* The same with the store of a folder, which may be there already. */
+void core_rig_start_in(struct core_rig *rig, const char *dir);
 void core_rig_stop(struct core_rig *rig); /* waits until all sessions have ended */
 
 uint64_t core_rig_account(struct core_rig *rig, const char *address, uint64_t quota_bytes);

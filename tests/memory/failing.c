@@ -34,6 +34,18 @@ bool failing_happened(void)
 	return atomic_load(&happened);
 }
 
+size_t failing_each(void (*run)(void *context), void *context)
+{
+	size_t fail_at = 0;
+
+	do {
+		failing_start(fail_at);
+		run(context);
+		(void)failing_stop();
+	} while (fail_at++ == 0 || failing_happened());
+	return fail_at - 2;
+}
+
 static bool fails(void)
 {
 	if (!allocations.counting || ++allocations.count != allocations.fail_at)

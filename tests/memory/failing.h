@@ -14,5 +14,10 @@ void failing_start(size_t fail_at);
 size_t failing_stop(void);
 /* Has the one been reached since failing_start() of whatever thread? */
 bool failing_happened(void);
+/*
+ * Runs something once with all the memory it wants, then once for each allocation it made, which fails, and once more. In `run`, failing_happened()
+ * tells what to expect. Returns how many allocations there are.
+ */
+size_t failing_each(void (*run)(void *context), void *context);
 
 #endif
