@@ -86,14 +86,16 @@ static int res_mailbox_renamed(struct rows *base, struct mailbox_row *row, struc
 {
 	struct resident_rows *rows = resident_rows_of(base);
 	struct resident_mailbox *mailbox;
-	int error;
+	int error, insert_error;
 
 	if (rows->only)
 		return 0;
 	mailbox = mailbox_of_row(rows, row);
 	resident_mailbox_take_out(rows->of, mailbox);
 	error = mailbox_row_set_name(row, name);
-	return error ? error : resident_mailbox_insert(rows->of, mailbox);
+	/* Back under the old name, if need be: whoever frees the account must find it. */
+	insert_error = resident_mailbox_insert(rows->of, mailbox);
+	return error ? error : insert_error;
 }
 
 static int res_mailbox_deleted(struct rows *base, struct mailbox_row *row)
