@@ -6,69 +6,90 @@
 /* Targets in a row on one shard before its other sessions have a turn. */
 enum { TARGETS_PER_TURN = 16 };
 
-static bool same_name(struct slice name, struct slice wanted)
+/* 0: the same; -ENOENT: it is another; -ENOMEM: cannot be told. */
+static int same_name(struct slice name, struct slice wanted)
 {
 	struct buffer a = BUFFER_INIT(STORE_MAILBOX_NAME_MAX * 4), b = BUFFER_INIT(STORE_MAILBOX_NAME_MAX * 4);
-	bool same;
+	int error;
 
 	if (utf8_is_ascii(name) || utf8_is_ascii(wanted))
-		return slice_equal_nocase(name, wanted);
+		return slice_equal_nocase(name, wanted) ? 0 : -ENOENT;
 	mail_text_fold(name, &a);
 	mail_text_fold(wanted, &b);
-	same = buffer_error(&a) == 0 && buffer_error(&b) == 0 && slice_equal(buffer_slice(&a), buffer_slice(&b));
+	error = buffer_error(&a) ? buffer_error(&a) : buffer_error(&b);
+	if (error != -ENOMEM)
+		error = !error && slice_equal(buffer_slice(&a), buffer_slice(&b)) ? 0 : -ENOENT;
 	buffer_free(&a);
 	buffer_free(&b);
-	return same;
+	return error;
 }
 
-static struct mailbox *find_named(struct account *account, struct slice wanted)
+static int find_named(struct account *account, struct slice wanted, struct mailbox **ret_mailbox)
 {
 	struct buffer name = BUFFER_INIT(STORE_MAILBOX_NAME_MAX);
 	struct mailbox *mailbox = NULL;
+	int error = mailbox_name_normalise(wanted, &name);
 
-	if (mailbox_name_normalise(wanted, &name) == 0)
+	if (!error)
 		mailbox = mailbox_find(account, buffer_slice(&name));
 	buffer_free(&name);
-	if (mailbox)
-		return mailbox;
-	for (mailbox = mailbox_next(account, NULL); mailbox; mailbox = mailbox_next(account, mailbox))
-		if (same_name(mailbox->name, wanted))
-			return mailbox;
-	return NULL;
+	if (error == -ENOMEM)
+		return error;
+	if (mailbox) {
+		*ret_mailbox = mailbox;
+		return 0;
+	}
+	while ((mailbox = mailbox_next(account, mailbox))) {
+		error = same_name(mailbox->name, wanted);
+		if (error == -ENOENT)
+			continue;
+		if (!error)
+			*ret_mailbox = mailbox;
+		return error;
+	}
+	return -ENOENT;
 }
 
-static struct mailbox *find_below_inbox(struct account *account, struct slice wanted)
+static int find_below_inbox(struct account *account, struct slice wanted, struct mailbox **ret_mailbox)
 {
 	struct buffer name = BUFFER_INIT(STORE_MAILBOX_NAME_MAX);
-	struct mailbox *mailbox = NULL;
+	int error;
 
 	buffer_put(&name, SLICE("INBOX/"));
 	buffer_put(&name, wanted);
-	if (buffer_error(&name) == 0)
-		mailbox = find_named(account, buffer_slice(&name));
+	error = buffer_error(&name);
+	if (!error)
+		error = find_named(account, buffer_slice(&name), ret_mailbox);
 	buffer_free(&name);
-	return mailbox;
+	return error == -ENOMEM ? error : error ? -ENOENT : 0;
 }
 
-struct mailbox *lmtp_mailbox_for(struct account *account, struct slice detail)
+int lmtp_mailbox_for(struct account *account, struct slice detail, struct mailbox **ret_mailbox)
 {
-	struct mailbox *mailbox = NULL;
 	struct buffer levels = BUFFER_INIT(STORE_MAILBOX_NAME_MAX);
+	struct mailbox *mailbox = NULL;
+	int error = -ENOENT;
 
-	if (detail.len == 0)
-		return mailbox_inbox(account);
 	for (size_t i = 0; i < detail.len; i++)
 		buffer_put_byte(&levels, detail.at[i] == '.' ? '/' : detail.at[i]);
-	if (buffer_error(&levels) == 0 && utf8_is_valid(detail)) {
+	if (buffer_error(&levels) == -ENOMEM) {
+		error = -ENOMEM;
+	} else if (detail.len && buffer_error(&levels) == 0 && utf8_is_valid(detail)) {
 		struct slice with_slashes = buffer_slice(&levels);
 
-		mailbox = find_named(account, detail);
-		mailbox = mailbox ? mailbox : find_named(account, with_slashes);
-		mailbox = mailbox ? mailbox : find_below_inbox(account, detail);
-		mailbox = mailbox ? mailbox : find_below_inbox(account, with_slashes);
+		error = find_named(account, detail, &mailbox);
+		if (error == -ENOENT)
+			error = find_named(account, with_slashes, &mailbox);
+		if (error == -ENOENT)
+			error = find_below_inbox(account, detail, &mailbox);
+		if (error == -ENOENT)
+			error = find_below_inbox(account, with_slashes, &mailbox);
 	}
 	buffer_free(&levels);
-	return mailbox ? mailbox : mailbox_inbox(account);
+	if (error == -ENOMEM)
+		return error;
+	*ret_mailbox = error ? mailbox_inbox(account) : mailbox;
+	return 0;
 }
 
 /*
@@ -90,11 +111,13 @@ static int append(struct lmtp_session *s, struct account *account, uint32_t inde
 {
 	struct lmtp_envelope *envelope = &s->protocol.envelope;
 	struct lmtp_target *target = &envelope->targets[index];
-	struct mailbox *mailbox = lmtp_mailbox_for(account, target->detail);
 	struct append_item item = {.ingest = s->ingest, .internaldate = INT64_MIN};
+	struct mailbox *mailbox;
 	uint32_t uid;
-	int error;
+	int error = lmtp_mailbox_for(account, target->detail, &mailbox);
 
+	if (error)
+		return error;
 	target->mailbox = mailbox->id;
 	if (is_there(envelope, index, target->account, target->mailbox))
 		return 0;

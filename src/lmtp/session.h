@@ -39,7 +39,8 @@ void lmtp_deliver(struct lmtp_session *s);
 void lmtp_session_delivered(struct lmtp_session *s);
 /*
  * The mailbox for `+detail`: of that name, also without regard to case, below INBOX, or with '.' between levels; else INBOX. On the account's shard.
+ * -ENOMEM: it cannot be told, and the message must not end up elsewhere.
  */
-struct mailbox *lmtp_mailbox_for(struct account *account, struct slice detail);
+MUST_CHECK int lmtp_mailbox_for(struct account *account, struct slice detail, struct mailbox **ret_mailbox);
 
 #endif
