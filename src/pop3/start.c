@@ -14,6 +14,12 @@ static void refuse(struct pop3_session *s, const char *reason, struct slice answ
 	pop3_session_end(s, reason);
 }
 
+/* Where there is no memory for all of it, `brief` says what the client must know. */
+static void refuse_with(struct pop3_session *s, const char *reason, const struct buffer *answer, struct slice brief)
+{
+	refuse(s, reason, buffer_error(answer) ? brief : buffer_slice(answer));
+}
+
 static int64_t now_ms(const struct pop3_session *s)
 {
 	return clock_wall_ms(store_clock(account_store(s->account)));
@@ -33,7 +39,7 @@ static void refuse_in_use(struct pop3_session *s, const struct maildrop_holder *
 		buffer_put(&text, SLICE(", device "));
 		pop3_put_clean(slice_of(holder->device), &text);
 	}
-	refuse(s, "in use", buffer_slice(&text));
+	refuse_with(s, "in use", &text, SLICE("-ERR [IN-USE] The maildrop is in use"));
 	buffer_free(&text);
 }
 
@@ -48,7 +54,7 @@ static bool refuse_early(struct pop3_session *s)
 		return false;
 	buffer_printf(&text, "-ERR [LOGIN-DELAY] Log in again in %lld seconds at the earliest",
 		(long long)((left + 999) / 1000));
-	refuse(s, "login delay", buffer_slice(&text));
+	refuse_with(s, "login delay", &text, SLICE("-ERR [LOGIN-DELAY] Log in again later"));
 	buffer_free(&text);
 	return true;
 }
