@@ -8,23 +8,7 @@ void buffer_free(struct buffer *b)
 	*b = BUFFER_INIT(b->max);
 }
 
-void buffer_reset(struct buffer *b)
-{
-	b->len = 0;
-	b->error = 0;
-}
-
-int buffer_error(const struct buffer *b)
-{
-	return b->error;
-}
-
-struct slice buffer_slice(const struct buffer *b)
-{
-	return (struct slice){b->at, b->len};
-}
-
-char *buffer_room(struct buffer *b, size_t len)
+char *buffer_grow(struct buffer *b, size_t len)
 {
 	size_t room = b->room ? b->room : FIRST_ROOM;
 	char *grown;
@@ -39,13 +23,14 @@ char *buffer_room(struct buffer *b, size_t len)
 		return b->at + b->len;
 	while (room - b->len < len)
 		room *= 2;
-	grown = realloc(b->at, MIN(room, MAX(b->max, FIRST_ROOM)));
+	room = MIN(room, b->max);
+	grown = realloc(b->at, MAX(room, 1));
 	if (!grown) {
 		b->error = -ENOMEM;
 		return NULL;
 	}
 	b->at = grown;
-	b->room = MIN(room, MAX(b->max, FIRST_ROOM));
+	b->room = room;
 	return b->at + b->len;
 }
 
@@ -55,29 +40,9 @@ void buffer_added(struct buffer *b, size_t len)
 	b->len += len;
 }
 
-void buffer_put(struct buffer *b, struct slice bytes)
-{
-	char *room = buffer_room(b, bytes.len);
-
-	if (room && bytes.len) {
-		memcpy(room, bytes.at, bytes.len);
-		b->len += bytes.len;
-	}
-}
-
 void buffer_put_text(struct buffer *b, const char *text)
 {
 	buffer_put(b, slice_of(text));
-}
-
-void buffer_put_byte(struct buffer *b, char byte)
-{
-	char *room = buffer_room(b, 1);
-
-	if (room) {
-		*room = byte;
-		b->len++;
-	}
 }
 
 void buffer_put_u64(struct buffer *b, uint64_t value)

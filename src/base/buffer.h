@@ -16,28 +16,62 @@
 struct buffer {
 	char *at;
 	size_t len;
-	size_t room; /* allocated bytes */
+	size_t room; /* allocated bytes, never more than max */
 	size_t max;  /* most bytes it may ever hold */
 	int error;   /* 0, -ENOMEM or -ENOBUFS; sticks until buffer_reset() */
 };
 
 #define BUFFER_INIT(max_bytes) ((struct buffer){NULL, 0, 0, (max_bytes), 0})
 
-void buffer_free(struct buffer *b);  /* releases the memory; the buffer is then empty and usable again */
-void buffer_reset(struct buffer *b); /* empties it and clears the error; keeps the memory */
-MUST_CHECK int buffer_error(const struct buffer *b);
-struct slice buffer_slice(const struct buffer *b); /* valid until the next append */
-
-void buffer_put(struct buffer *b, struct slice bytes);
-void buffer_put_text(struct buffer *b, const char *text); /* NUL-terminated */
-void buffer_put_byte(struct buffer *b, char byte);
-void buffer_put_u64(struct buffer *b, uint64_t value); /* in decimal */
-void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
-void buffer_vprintf(struct buffer *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
+void buffer_free(struct buffer *b); /* releases the memory; the buffer is then empty and usable again */
+/* Empties it and clears the error; keeps the memory. */
+static inline void buffer_reset(struct buffer *b)
+{
+	b->len = 0;
+	b->error = 0;
+}
+MUST_CHECK static inline int buffer_error(const struct buffer *b)
+{
+	return b->error;
+}
+/* Valid until the next append. */
+static inline struct slice buffer_slice(const struct buffer *b)
+{
+	return (struct slice){b->at, b->len};
+}
 
 /* Room for `len` more bytes to be written at the returned place, then added with buffer_added(); NULL on failure. */
-char *buffer_room(struct buffer *b, size_t len);
+char *buffer_grow(struct buffer *b, size_t len); /* what buffer_room() does when there is none yet */
+static inline char *buffer_room(struct buffer *b, size_t len)
+{
+	if (b->at && !b->error && len <= b->room - b->len)
+		return b->at + b->len;
+	return buffer_grow(b, len);
+}
 void buffer_added(struct buffer *b, size_t len);
+
+static inline void buffer_put(struct buffer *b, struct slice bytes)
+{
+	char *room = buffer_room(b, bytes.len);
+
+	if (room && bytes.len) {
+		memcpy(room, bytes.at, bytes.len);
+		b->len += bytes.len;
+	}
+}
+static inline void buffer_put_byte(struct buffer *b, char byte)
+{
+	char *room = buffer_room(b, 1);
+
+	if (room) {
+		*room = byte;
+		b->len++;
+	}
+}
+void buffer_put_text(struct buffer *b, const char *text); /* NUL-terminated */
+void buffer_put_u64(struct buffer *b, uint64_t value);    /* in decimal */
+void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
+void buffer_vprintf(struct buffer *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
 
 void buffer_truncate(struct buffer *b, size_t len); /* keeps the first `len` bytes */
 void buffer_consume(struct buffer *b, size_t len);  /* drops the first `len` bytes (moves the rest) */
