@@ -59,6 +59,20 @@ static void test_crc32c_chains_at_any_place(void **state UNUSED)
 	}
 }
 
+/* Long ones are taken in several stretches at once. */
+static void test_crc32c_of_long_bytes(void **state UNUSED)
+{
+	static const size_t lengths[] = {511, 512, 1535, 1536, 1537, 3071, 3072, 3080, 4608, 4999};
+	unsigned char bytes[5000];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(i * i * 31 + i * 7 + (i >> 8));
+	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+		for (size_t from = 0; from < 2; from++)
+			assert_true(crc32c(0, bytes + from, lengths[i]) == crc32c_by_bits(bytes + from, lengths[i]));
+	}
+}
+
 static void test_hash64(void **state UNUSED)
 {
 	struct slice empty = {NULL, 0};
@@ -76,6 +90,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_crc32c_values),
 		cmocka_unit_test(test_crc32c_chains_at_any_place),
+		cmocka_unit_test(test_crc32c_of_long_bytes),
 		cmocka_unit_test(test_hash64),
 	};
 
