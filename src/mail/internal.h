@@ -98,7 +98,6 @@ struct params {
 	size_t count;
 };
 void params_init(struct params *params);
-void params_free(struct params *params);
 void params_read(struct params *params, struct lexer *lexer); /* at the first ';' */
 struct slice param_name(const struct params *params, size_t i);
 struct slice param_value(const struct params *params, size_t i);

@@ -95,7 +95,9 @@ struct mail_parser;
 MUST_CHECK int mail_parser_new(const struct mail_limits *limits, struct mail_parser **ret_parser);
 void mail_parser_free(struct mail_parser **parser);
 MUST_CHECK int mail_parser_feed(struct mail_parser *parser, struct slice bytes); /* canonical; any piece size */
-/* The result and all its slices live until the parser is freed. */
+/* Ready for another message, with the memory of the one before (no more than was reasonable); the result before is gone. */
+MUST_CHECK int mail_parser_reset(struct mail_parser *parser);
+/* The result and all its slices live until the parser is freed or reset. */
 MUST_CHECK int mail_parser_finish(struct mail_parser *parser, const struct mail_message **ret_message);
 
 /* ---- The stored form ---- */

@@ -16,11 +16,6 @@ void params_init(struct params *params)
 	params->count = 0;
 }
 
-void params_free(struct params *params)
-{
-	buffer_free(&params->text);
-}
-
 struct slice param_name(const struct params *params, size_t i)
 {
 	return span_slice(&params->text, params->list[i].name);

@@ -6,6 +6,9 @@ enum {
 	TEXT_SOFT_MAX = 1 << 20, /* beyond, further parts are rendered without details */
 	TEXT_MAX = 1 << 27,
 	FIRST_PARTS = 8,
+	KEEP_BYTES = 32 << 10,
+	KEEP_PARTS = 64,
+	BLOCK_BYTES = 255, /* a byte counts the line ends among them */
 };
 
 const struct mail_limits mail_limits_default = {
@@ -55,24 +58,27 @@ static int part_add(struct mail_parser *parser, uint32_t parent, struct place at
 	return 0;
 }
 
+enum { BUFFERS = 16 };
+
+static void buffers_of(struct mail_parser *p, struct buffer *ret_buffers[BUFFERS])
+{
+	struct buffer *const all[BUFFERS] = {&p->held, &p->header, &p->fields, &p->text, &p->common, &p->references,
+		&p->plain, &p->html, &p->structure, &p->preview, &p->params.text, &p->addresses.name,
+		&p->addresses.route, &p->addresses.local, &p->addresses.domain, &p->addresses.comment};
+
+	memcpy(ret_buffers, all, sizeof(all));
+}
+
 void mail_parser_free(struct mail_parser **parser)
 {
 	struct mail_parser *p = *parser;
+	struct buffer *buffers[BUFFERS];
 
 	if (!p)
 		return;
-	buffer_free(&p->held);
-	buffer_free(&p->header);
-	buffer_free(&p->fields);
-	buffer_free(&p->text);
-	buffer_free(&p->common);
-	buffer_free(&p->references);
-	buffer_free(&p->plain);
-	buffer_free(&p->html);
-	buffer_free(&p->structure);
-	buffer_free(&p->preview);
-	params_free(&p->params);
-	address_scratch_free(&p->addresses);
+	buffers_of(p, buffers);
+	for (unsigned i = 0; i < BUFFERS; i++)
+		buffer_free(buffers[i]);
 	free(p->reference_slices);
 	free(p->parts);
 	free(p->nodes);
@@ -98,16 +104,57 @@ int mail_parser_new(const struct mail_limits *limits, struct mail_parser **ret_p
 	parser->html = BUFFER_INIT(PREVIEW_HTML_BYTES);
 	parser->structure = BUFFER_INIT(TEXT_MAX);
 	parser->preview = BUFFER_INIT(PREVIEW_BYTES_MAX);
-	parser->plain_part = parser->html_part = PART_NONE;
 	params_init(&parser->params);
 	address_scratch_init(&parser->addresses);
-	error = part_add(parser, PART_NONE, (struct place){0, 0});
+	error = mail_parser_reset(parser);
 	if (error) {
 		mail_parser_free(&parser);
 		return error;
 	}
 	*ret_parser = parser;
 	return 0;
+}
+
+/* What was grown for a message out of the common is given back. */
+static void memory_trim(struct mail_parser *parser)
+{
+	struct buffer *buffers[BUFFERS];
+
+	buffers_of(parser, buffers);
+	for (unsigned i = 0; i < BUFFERS; i++) {
+		if (buffers[i]->room > KEEP_BYTES)
+			buffer_free(buffers[i]);
+		buffer_reset(buffers[i]);
+	}
+	free(parser->reference_slices);
+	parser->reference_slices = NULL;
+	if (parser->room > KEEP_PARTS) {
+		free(parser->parts);
+		free(parser->nodes);
+		parser->parts = NULL;
+		parser->nodes = NULL;
+		parser->room = 0;
+	}
+}
+
+int mail_parser_reset(struct mail_parser *parser)
+{
+	memory_trim(parser);
+	parser->here = (struct place){0, 0};
+	parser->line_at = 0;
+	parser->line_end_bytes = 0;
+	parser->last_byte = '\0';
+	parser->undecided = parser->has_nul = parser->has_8bit = false;
+	parser->delimiters = 0;
+	parser->count = 0;
+	parser->common_cut = false;
+	parser->subject = parser->message_id = (struct span){0};
+	parser->has_date = false;
+	parser->date = 0;
+	parser->date_zone = 0;
+	parser->plain_part = parser->html_part = PART_NONE;
+	parser->message = (struct mail_message){0};
+	return part_add(parser, PART_NONE, (struct place){0, 0});
 }
 
 static bool is_inner_message(const struct mail_parser *parser, uint32_t index)
@@ -464,6 +511,24 @@ static void body_rest(struct mail_parser *parser, struct slice bytes)
 	parser->last_byte = bytes.at[bytes.len - 1];
 }
 
+/*
+ * Whether no line end among `BLOCK_BYTES` bytes, which at least one more follows, has a '-' behind it; counts the line ends. Without
+ * branches in the loop, compilers make vector instructions of it: this runs over nearly every byte of every message.
+ */
+static bool block_lines(const char *at, uint64_t *lines)
+{
+	unsigned char count = 0, dash = 0; /* as narrow as the bytes: a vector then holds as many of them */
+
+	for (size_t i = 0; i < BLOCK_BYTES; i++) {
+		unsigned char is_end = at[i] == '\n';
+
+		count = (unsigned char)(count + is_end);
+		dash |= (unsigned char)(is_end & (at[i + 1] == '-'));
+	}
+	*lines += dash ? 0 : count;
+	return !dash;
+}
+
 /* Whole lines of a body that cannot be boundaries, as many as there are; returns how many bytes that was. */
 static size_t body_lines(struct mail_parser *parser, struct slice bytes)
 {
@@ -471,6 +536,12 @@ static size_t body_lines(struct mail_parser *parser, struct slice bytes)
 	uint64_t lines = 0;
 	size_t len;
 
+	if (*at != '-') {
+		while (end - at > BLOCK_BYTES && block_lines(at, &lines))
+			at += BLOCK_BYTES;
+		lf = memrchr(bytes.at, '\n', (size_t)(at - bytes.at));
+		at = lf ? lf + 1 : bytes.at;
+	}
 	while (at < end && *at != '-' && (lf = memchr(at, '\n', (size_t)(end - at)))) {
 		at = lf + 1;
 		lines++;

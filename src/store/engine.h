@@ -90,11 +90,14 @@ struct frames_hold {
 };
 #define FRAMES_HOLD_INIT ((struct frames_hold){.after_seq = UINT64_MAX})
 
+enum { PARSERS_IDLE_MAX = 16 };
 struct ingest_pool {
 	struct lock lock;
 	struct ingest *idle;
 	unsigned count;
 	struct frames_hold *holds;
+	struct mail_parser *parsers[PARSERS_IDLE_MAX]; /* ready for a message */
+	unsigned parser_count;
 };
 
 struct store {

@@ -24,6 +24,36 @@ static struct ingest *pool_take(struct ingest_pool *pool)
 	return ingest;
 }
 
+/* A parser is needed only while the message comes in; the next message has its memory. */
+static int parser_take(struct ingest_pool *pool, struct mail_parser **ret_parser)
+{
+	struct mail_parser *parser = NULL;
+
+	lock_take(&pool->lock);
+	if (pool->parser_count)
+		parser = pool->parsers[--pool->parser_count];
+	lock_give(&pool->lock);
+	if (!parser)
+		return mail_parser_new(&mail_limits_default, ret_parser);
+	*ret_parser = parser;
+	return 0;
+}
+
+static void parser_give(struct ingest_pool *pool, struct mail_parser **parser)
+{
+	if (!*parser)
+		return;
+	if (mail_parser_reset(*parser))
+		mail_parser_free(parser);
+	lock_take(&pool->lock);
+	if (*parser && pool->parser_count < PARSERS_IDLE_MAX) {
+		pool->parsers[pool->parser_count++] = *parser;
+		*parser = NULL;
+	}
+	lock_give(&pool->lock);
+	mail_parser_free(parser);
+}
+
 static struct ingest *ingest_make(struct store *store)
 {
 	struct ingest *ingest = calloc(1, sizeof(*ingest));
@@ -49,7 +79,7 @@ int ingest_new(struct store *store, struct ingest **ret_ingest)
 		ingest = ingest_make(store);
 	if (!ingest)
 		return -ENOMEM;
-	error = mail_parser_new(&mail_limits_default, &ingest->parser);
+	error = parser_take(&store->ingests, &ingest->parser);
 	if (error) {
 		ingest_free(&ingest);
 		return error;
@@ -84,7 +114,7 @@ void ingest_free(struct ingest **ingest)
 		return;
 	*ingest = NULL;
 	frames_release(i->store, &i->hold);
-	mail_parser_free(&i->parser);
+	parser_give(&i->store->ingests, &i->parser);
 	buffer_recycle(&i->raw);
 	buffer_recycle(&i->stored);
 	buffer_recycle(&i->frames);
@@ -114,6 +144,8 @@ void ingests_free(struct store *store)
 
 	while ((ingest = pool_take(&store->ingests)))
 		ingest_destroy(ingest);
+	while (store->ingests.parser_count)
+		mail_parser_free(&store->ingests.parsers[--store->ingests.parser_count]);
 }
 
 static void hold_link(struct ingest_pool *pool, struct frames_hold *hold)
@@ -269,7 +301,7 @@ static int description_make(struct ingest *ingest)
 	mail_pack(message, &ingest->packed);
 	ingest->hash_count = thread_hashes(message, &ingest->hashes);
 	error = buffer_error(&ingest->packed);
-	mail_parser_free(&ingest->parser);
+	parser_give(&ingest->store->ingests, &ingest->parser);
 	return error ? error : buffer_error(&ingest->hashes);
 }
 
