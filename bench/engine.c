@@ -59,49 +59,75 @@ static double median(double *values, unsigned count)
 struct options {
 	const char *dir;
 	bool compress;
-	unsigned rounds, messages, used;
+	unsigned rounds, messages;
+	unsigned writers; /* 0: each of the steps */
+	bool wanted[COLUMNS];
 };
 
-/* The columns take turns, so that what else the machine does meets all of them. */
+struct figures {
+	double rate[COLUMNS][ROUNDS_MAX], syncs[COLUMNS][ROUNDS_MAX], cpu[COLUMNS][ROUNDS_MAX];
+};
+
+/* The median of what a column made of another's rate in the same round: what else the machine did then met both of them. */
+static double ratio(const struct figures *figures, unsigned column, unsigned other, unsigned rounds)
+{
+	double ratios[ROUNDS_MAX];
+
+	for (unsigned i = 0; i < rounds; i++)
+		ratios[i] = figures->rate[other][i] > 0 ? figures->rate[column][i] / figures->rate[other][i] : 0;
+	return median(ratios, rounds);
+}
+
+static void print_figures(const struct options *options, struct figures *figures, unsigned writers)
+{
+	unsigned rounds = options->rounds;
+
+	for (unsigned c = 0; c < COLUMNS; c++) {
+		double of_bare = ratio(figures, c, 0, rounds), of_read = ratio(figures, c, 1, rounds);
+
+		if (options->wanted[c])
+			printf("%7u  %-12s %10.0f %12.4f %12.1f %10.3f %10.3f\n", writers, column_names[c],
+				median(figures->rate[c], rounds), median(figures->syncs[c], rounds),
+				median(figures->cpu[c], rounds), of_bare, of_read);
+	}
+	(void)fflush(stdout);
+}
+
+/* The columns take turns. */
 static void measure(const struct options *options, const struct mail_pool *messages, unsigned writers)
 {
-	static const unsigned share[STEPS] = {8, 2, 1};
-	double rates[COLUMNS][ROUNDS_MAX], syncs[COLUMNS][ROUNDS_MAX], cpu[COLUMNS][ROUNDS_MAX], rate[COLUMNS];
-	unsigned count = options->messages;
+	struct figures *figures = calloc(1, sizeof(*figures));
+	unsigned count = options->messages / (writers < 4 ? 8 : writers < 32 ? 2 : 1);
 
-	for (unsigned i = 0; i < STEPS; i++)
-		if (writer_counts[i] == writers)
-			count /= share[i];
+	CHECK(figures);
 	for (unsigned round = 0; round < options->rounds; round++) {
-		for (unsigned c = 0; c < options->used; c++) {
+		for (unsigned c = 0; c < COLUMNS; c++) {
 			struct bench bench = {options->dir, messages, options->compress, false, writers, count};
 			struct result result;
 
+			if (!options->wanted[c])
+				continue;
 			sync();
 			result = columns[c](&bench);
-			rates[c][round] = count / result.seconds;
-			syncs[c][round] = (double)result.syncs / count;
-			cpu[c][round] = result.cpu_seconds * 1e6 / count;
+			figures->rate[c][round] = count / result.seconds;
+			figures->syncs[c][round] = (double)result.syncs / count;
+			figures->cpu[c][round] = result.cpu_seconds * 1e6 / count;
 		}
 	}
-	for (unsigned c = 0; c < options->used; c++)
-		rate[c] = median(rates[c], options->rounds);
-	for (unsigned c = 0; c < options->used; c++)
-		printf("%7u  %-12s %10.0f %12.4f %12.1f %10.3f %10.3f\n", writers, column_names[c], rate[c],
-			median(syncs[c], options->rounds), median(cpu[c], options->rounds), rate[c] / rate[0],
-			rate[c] / rate[1]);
-	(void)fflush(stdout);
+	print_figures(options, figures, writers);
+	free(figures);
 }
 
 static void usage(void)
 {
 	(void)fprintf(stderr,
-		"usage: engine [--dir DIR] [--raw] [--rounds N] [--messages N] [--logs-only]\n"
+		"usage: engine [--dir DIR] [--raw] [--rounds N] [--messages N] [--writers N] [--columns LIST]\n"
 		"  --dir DIR     where to write: on the disk to be measured (default: the current folder)\n"
 		"  --raw         bare log and journal take the messages as they are, not compressed\n"
 		"  --rounds N    interleaved rounds, the median counts (default 3)\n"
 		"  --messages N  per round with 64 writers (default 16000; fewer with fewer writers)\n"
-		"  --logs-only   leave the whole store out\n");
+		"  --writers N   only with so many (default 1, 16 and 64, and then how long recovery takes)\n"
+		"  --columns LIST  only these of bare,read,journal,store\n");
 	exit(2);
 }
 
@@ -114,12 +140,31 @@ static unsigned number(const char *text, unsigned max)
 	return (unsigned)value;
 }
 
+static void choose(struct options *options, const char *list)
+{
+	static const char *const words[COLUMNS] = {"bare", "read", "journal", "store"};
+	struct slice rest = slice_of(list), word;
+
+	memset(options->wanted, 0, sizeof(options->wanted));
+	while (rest.len) {
+		unsigned c = 0;
+
+		word = slice_split(&rest, ',');
+		while (c < COLUMNS && !slice_equal(word, slice_of(words[c])))
+			c++;
+		if (c == COLUMNS)
+			usage();
+		options->wanted[c] = true;
+	}
+}
+
 static struct options parse(int argc, char **argv)
 {
 	static const struct option names[] = {{"dir", required_argument, NULL, 'd'}, {"raw", no_argument, NULL, 'r'},
 		{"rounds", required_argument, NULL, 'n'}, {"messages", required_argument, NULL, 'm'},
-		{"logs-only", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
-	struct options options = {".", true, 3, 16000, COLUMNS};
+		{"writers", required_argument, NULL, 'w'}, {"columns", required_argument, NULL, 'c'},
+		{NULL, 0, NULL, 0}};
+	struct options options = {".", true, 3, 16000, 0, {true, true, true, true}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -136,8 +181,11 @@ static struct options parse(int argc, char **argv)
 		case 'm':
 			options.messages = number(optarg, 10000000);
 			break;
-		case 'l':
-			options.used = COLUMNS - 1;
+		case 'w':
+			options.writers = number(optarg, BENCH_WRITERS_MAX);
+			break;
+		case 'c':
+			choose(&options, optarg);
 			break;
 		default:
 			usage();
@@ -176,9 +224,11 @@ int main(int argc, char **argv)
 	printf("%u rounds, %.1f KB mean message, bare log and journal %s\n\n", options.rounds,
 		(double)messages->bytes / BENCH_POOL / 1000, options.compress ? "zstd level 1" : "uncompressed");
 	printf("writers  log              msgs/s    syncs/msg   cpu us/msg    of bare    of read\n");
-	for (unsigned i = 0; i < STEPS; i++)
+	for (unsigned i = 0; i < STEPS && !options.writers; i++)
 		measure(&options, messages, writer_counts[i]);
-	if (options.used == COLUMNS)
+	if (options.writers)
+		measure(&options, messages, options.writers);
+	else if (options.wanted[COLUMNS - 1])
 		bench_recovery(&(struct bench){dir, messages, true, false, 64, RECOVERY_MESSAGES});
 	for (unsigned i = 0; i < BENCH_POOL; i++)
 		buffer_free(&messages->pool[i]);
