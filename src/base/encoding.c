@@ -1,75 +1,76 @@
 /* The text encodings of buffer.h: base64 (RFC 4648 §4) and hexadecimal. */
+#include "base/base64.h"
 #include "base/buffer.h"
 
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/* The last group, of one or two bytes. */
+static void put_padded(const unsigned char *bytes, size_t count, char *to)
+{
+	char group[3 + BASE64_SLACK] = {(char)bytes[0], count > 1 ? (char)bytes[1] : '\0'};
+
+	base64_encode(group, 3, to);
+	memset(to + count + 1, '=', 3 - count);
+}
 
 void buffer_put_base64(struct buffer *b, struct slice bytes)
 {
-	char *room = buffer_room(b, (bytes.len + 2) / 3 * 4);
-	size_t out = 0;
+	size_t groups = bytes.len / 3, rest = bytes.len % 3, vector = groups * 3;
+	char *room = buffer_room(b, (groups + (rest > 0)) * 4);
 
-	if (!room)
+	if (!room || !bytes.len)
 		return;
-	for (size_t i = 0; i < bytes.len; i += 3) {
-		size_t left = bytes.len - i;
-		uint32_t group = (uint32_t)(unsigned char)bytes.at[i] << 16;
+	/* By way of small arrays, as nothing may be read behind the bytes or written behind the digits. */
+	for (size_t at = 0; at < vector; at += 48) {
+		char from[48 + BASE64_SLACK] = {0}, to[64 + BASE64_SLACK];
+		size_t len = MIN(vector - at, 48);
 
-		if (left > 1)
-			group |= (uint32_t)(unsigned char)bytes.at[i + 1] << 8;
-		if (left > 2)
-			group |= (uint32_t)(unsigned char)bytes.at[i + 2];
-		room[out++] = base64_digits[group >> 18];
-		room[out++] = base64_digits[group >> 12 & 63];
-		room[out++] = left > 1 ? base64_digits[group >> 6 & 63] : '=';
-		room[out++] = left > 2 ? base64_digits[group & 63] : '=';
+		memcpy(from, bytes.at + at, len);
+		base64_encode(from, len, to);
+		memcpy(room + at / 3 * 4, to, len / 3 * 4);
 	}
-	buffer_added(b, out);
+	if (rest)
+		put_padded((const unsigned char *)bytes.at + vector, rest, room + groups * 4);
+	buffer_added(b, (groups + (rest > 0)) * 4);
 }
 
-static int base64_value(char c)
+/* Two or three digits and padding. Bits beyond the last byte must be zero, so that each text has one meaning. */
+static bool decode_padded(const char *text, size_t digits, char *to)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	char group[4] = {text[0], text[1], digits == 3 ? text[2] : 'A', 'A'};
+	char bytes[3 + BASE64_SLACK];
+
+	if (!base64_decode(group, 4, bytes) || bytes[2] || (digits == 2 && bytes[1]))
+		return false;
+	memcpy(to, bytes, digits - 1);
+	return true;
 }
 
 int buffer_put_base64_decoded(struct buffer *b, struct slice text)
 {
-	size_t start = b->len;
-	size_t padding = 0;
+	size_t padding = 0, whole = text.len, bytes;
+	char *room;
 
 	if (text.len % 4)
 		return -EBADMSG;
 	if (text.len && text.at[text.len - 1] == '=')
 		padding = text.at[text.len - 2] == '=' ? 2 : 1;
-	for (size_t i = 0; i < text.len; i += 4) {
-		size_t digits = i + 4 == text.len ? 4 - padding : 4;
-		uint32_t group = 0;
+	if (padding)
+		whole -= 4;
+	bytes = text.len / 4 * 3 - padding;
+	room = buffer_room(b, bytes);
+	if (!room)
+		return buffer_error(b);
+	for (size_t at = 0; at < whole; at += 64) {
+		char to[48 + BASE64_SLACK];
+		size_t len = MIN(whole - at, 64);
 
-		for (size_t j = 0; j < digits; j++) {
-			int value = base64_value(text.at[i + j]);
-
-			if (value < 0) {
-				b->len = start;
-				return -EBADMSG;
-			}
-			group |= (uint32_t)value << (18 - 6 * j);
-		}
-		/* Bits beyond the last byte must be zero, so that each text has one meaning. */
-		if ((digits == 2 && (group & 0xffff)) || (digits == 3 && (group & 0xff))) {
-			b->len = start;
+		if (!base64_decode(text.at + at, len, to))
 			return -EBADMSG;
-		}
-		for (size_t j = 0; j + 1 < digits; j++)
-			buffer_put_byte(b, (char)(group >> (16 - 8 * j)));
+		memcpy(room + at / 4 * 3, to, len / 4 * 3);
 	}
-	return buffer_error(b);
+	if (padding && !decode_padded(text.at + whole, 4 - padding, room + whole / 4 * 3))
+		return -EBADMSG;
+	buffer_added(b, bytes);
+	return 0;
 }
 
 void buffer_put_hex(struct buffer *b, struct slice bytes)

@@ -1,0 +1,147 @@
+#include "base/base64.h"
+
+#ifdef __x86_64__
+#include <tmmintrin.h>
+#endif
+
+static const char digits_of[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+uint8_t base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (uint8_t)(c - 'A');
+	if (c >= 'a' && c <= 'z')
+		return (uint8_t)(c - 'a' + 26);
+	if (c >= '0' && c <= '9')
+		return (uint8_t)(c - '0' + 52);
+	if (c == '+')
+		return 62;
+	return c == '/' ? 63 : 255;
+}
+
+static bool decode_groups(const char *text, size_t digits, char *to)
+{
+	for (size_t i = 0; i < digits; i += 4) {
+		uint8_t a = base64_value(text[i]), b = base64_value(text[i + 1]);
+		uint8_t c = base64_value(text[i + 2]), d = base64_value(text[i + 3]);
+
+		if ((a | b | c | d) & 0xc0)
+			return false;
+		*to++ = (char)(a << 2 | b >> 4);
+		*to++ = (char)(b << 4 | c >> 2);
+		*to++ = (char)(c << 6 | d);
+	}
+	return true;
+}
+
+static void encode_groups(const char *from, size_t bytes, char *to)
+{
+	for (size_t i = 0; i < bytes; i += 3) {
+		uint32_t group = (uint32_t)(unsigned char)from[i] << 16 | (uint32_t)(unsigned char)from[i + 1] << 8 |
+				 (uint32_t)(unsigned char)from[i + 2];
+
+		*to++ = digits_of[group >> 18];
+		*to++ = digits_of[group >> 12 & 63];
+		*to++ = digits_of[group >> 6 & 63];
+		*to++ = digits_of[group & 63];
+	}
+}
+
+#ifdef __x86_64__
+
+/* All bits set in each byte of `bytes` that is from `first` to `last`. */
+__attribute__((target("ssse3"))) static __m128i between(__m128i bytes, char first, char last)
+{
+	return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)(first - 1))),
+		_mm_cmpgt_epi8(_mm_set1_epi8((char)(last + 1)), bytes));
+}
+
+/* `shift` in the bytes of `where`. */
+__attribute__((target("ssse3"))) static __m128i shift_in(__m128i where, int shift)
+{
+	return _mm_and_si128(where, _mm_set1_epi8((char)shift));
+}
+
+/* Sixteen digits become twelve bytes. */
+__attribute__((target("ssse3"))) static bool decode_16(const char *text, char *to)
+{
+	__m128i in = _mm_loadu_si128((const __m128i *)(const void *)text);
+	__m128i upper = between(in, 'A', 'Z'), lower = between(in, 'a', 'z'), number = between(in, '0', '9');
+	__m128i plus = _mm_cmpeq_epi8(in, _mm_set1_epi8('+')), slash = _mm_cmpeq_epi8(in, _mm_set1_epi8('/'));
+	__m128i known = _mm_or_si128(_mm_or_si128(_mm_or_si128(upper, lower), number), _mm_or_si128(plus, slash));
+	__m128i shift = _mm_or_si128(_mm_or_si128(shift_in(upper, -'A'), shift_in(lower, 26 - 'a')),
+		_mm_or_si128(
+			_mm_or_si128(shift_in(number, 52 - '0'), shift_in(plus, 62 - '+')), shift_in(slash, 63 - '/')));
+	__m128i values = _mm_add_epi8(in, shift);
+	/* Of each four values of six bits: two numbers of twelve bits, then one of 24, then its three bytes from the high end. */
+	__m128i twelve = _mm_maddubs_epi16(values, _mm_set1_epi16(1 << 8 | 64));
+	__m128i whole = _mm_madd_epi16(twelve, _mm_set1_epi32(1 << 16 | 4096));
+
+	_mm_storeu_si128((__m128i *)(void *)to,
+		_mm_shuffle_epi8(whole, _mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1)));
+	return _mm_movemask_epi8(known) == 0xffff;
+}
+
+/* Twelve bytes become sixteen digits. */
+__attribute__((target("ssse3"))) static void encode_12(const char *from, char *to)
+{
+	__m128i in = _mm_loadu_si128((const __m128i *)(const void *)from);
+	/* Each group's bytes a, b, c as b, a, c, b: the six bits of each digit then lie within one 16-bit number. */
+	__m128i groups = _mm_shuffle_epi8(in, _mm_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10));
+	/* First and third: shifted down, by multiplying and keeping the high half. Second and fourth: shifted up into the high byte. */
+	__m128i odd = _mm_mulhi_epu16(_mm_and_si128(groups, _mm_set1_epi32(0x0fc0fc00)), _mm_set1_epi32(0x04000040));
+	__m128i even = _mm_mullo_epi16(_mm_and_si128(groups, _mm_set1_epi32(0x003f03f0)), _mm_set1_epi32(0x01000010));
+	__m128i values = _mm_or_si128(odd, even);
+	__m128i shift = _mm_set1_epi8('A');
+
+	shift = _mm_add_epi8(shift, shift_in(_mm_cmpgt_epi8(values, _mm_set1_epi8(25)), 'a' - 26 - 'A'));
+	shift = _mm_add_epi8(shift, shift_in(_mm_cmpgt_epi8(values, _mm_set1_epi8(51)), '0' - 52 - ('a' - 26)));
+	shift = _mm_add_epi8(shift, shift_in(_mm_cmpgt_epi8(values, _mm_set1_epi8(61)), '+' - 62 - ('0' - 52)));
+	shift = _mm_add_epi8(shift, shift_in(_mm_cmpgt_epi8(values, _mm_set1_epi8(62)), '/' - 63 - ('+' - 62)));
+	_mm_storeu_si128((__m128i *)(void *)to, _mm_add_epi8(values, shift));
+}
+
+/* The last step goes over some of what the one before did, and does it again: less work than taking the rest group by group. */
+__attribute__((target("ssse3"))) static bool decode_vector(const char *text, size_t digits, char *to)
+{
+	bool good = true;
+	size_t at = 0;
+
+	for (; at + 16 <= digits; at += 16)
+		good &= decode_16(text + at, to + at / 4 * 3);
+	if (at < digits)
+		good &= decode_16(text + digits - 16, to + (digits - 16) / 4 * 3);
+	return good;
+}
+
+__attribute__((target("ssse3"))) static void encode_vector(const char *from, size_t bytes, char *to)
+{
+	size_t at = 0;
+
+	for (; at + 12 <= bytes; at += 12)
+		encode_12(from + at, to + at / 3 * 4);
+	if (at < bytes)
+		encode_12(from + bytes - 12, to + (bytes - 12) / 3 * 4);
+}
+
+#endif
+
+bool base64_decode(const char *text, size_t digits, char *to)
+{
+#ifdef __x86_64__
+	if (digits >= 16 && __builtin_cpu_supports("ssse3"))
+		return decode_vector(text, digits, to);
+#endif
+	return decode_groups(text, digits, to);
+}
+
+void base64_encode(const char *from, size_t bytes, char *to)
+{
+#ifdef __x86_64__
+	if (bytes >= 12 && __builtin_cpu_supports("ssse3")) {
+		encode_vector(from, bytes, to);
+		return;
+	}
+#endif
+	encode_groups(from, bytes, to);
+}
