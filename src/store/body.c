@@ -1,5 +1,7 @@
 /* Reading bodies: one unpacked frame at a time. */
 #include "store/body.h"
+
+#include "base/base64.h"
 #include "store/resident.h"
 
 enum { PIN_TRIES = 4 };
@@ -65,7 +67,7 @@ int body_reader_for_row(struct store *store, const struct email_row *row, struct
 	reader->store = store;
 	reader->current = SIZE_MAX;
 	reader->stored = BUFFER_INIT(UINT32_MAX);
-	reader->raw = BUFFER_INIT(FRAME_RAW_BYTES);
+	reader->raw = BUFFER_INIT(FRAME_RAW_BYTES + BASE64_SLACK);
 	error = frames_copy(reader, row);
 	if (!error)
 		error = frames_pin(reader);

@@ -1,18 +1,34 @@
 /*
- * Frames: pieces of bodies as they lie in the journal. A frame is: codec (0 as it is, 1 zstd), le32 dictionary (0: none), le32 bytes
+ * Frames: pieces of bodies as they lie in the journal. A frame is: codec (0 as it is, 1 zstd, 2 in parts), le32 dictionary (0: none), le32 bytes
  * when unpacked, le32 CRC-32C of what follows; then the stored bytes.
+ *
+ * In parts: the base64 in it is kept as what it stands for (encoded.h), apart from the text, as the two have nothing in common that compression
+ * could use. A byte says which of the two are compressed (1 text, 2 bytes); varints: bytes of the runs, of the text unpacked, of the text
+ * as stored, of the bytes unpacked; then runs, text, bytes. The dictionary is the text's.
  */
 #include <zstd.h>
 
+#include "base/base64.h"
 #include "base/hash.h"
 #include "store/body.h"
 #include "store/dictionary.h"
+#include "store/encoded.h"
 
-enum { CODEC_PLAIN, CODEC_ZSTD, ZSTD_LEVEL = 1 };
+enum {
+	CODEC_PLAIN,
+	CODEC_ZSTD,
+	CODEC_PARTS,
+	TEXT_ZSTD = 1,
+	BYTES_ZSTD = 2,
+	PARTS_HEAD_BYTES = 1 + 4 * 5,
+	PART_MAX = FRAME_RAW_BYTES + BASE64_SLACK,
+	ZSTD_LEVEL = 1
+};
 
 struct frame_contexts {
 	ZSTD_CCtx *pack;
 	ZSTD_DCtx *unpack;
+	struct encoded parts;
 };
 
 static void contexts_free(struct frame_contexts *c)
@@ -21,6 +37,9 @@ static void contexts_free(struct frame_contexts *c)
 		return;
 	ZSTD_freeCCtx(c->pack);
 	ZSTD_freeDCtx(c->unpack);
+	buffer_free(&c->parts.runs);
+	buffer_free(&c->parts.text);
+	buffer_free(&c->parts.bytes);
 	free(c);
 }
 
@@ -37,6 +56,7 @@ static struct frame_contexts *contexts_take(struct dictionaries *d)
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
+	c->parts = (struct encoded){BUFFER_INIT(PART_MAX), BUFFER_INIT(PART_MAX), BUFFER_INIT(PART_MAX)};
 	c->pack = ZSTD_createCCtx();
 	c->unpack = ZSTD_createDCtx();
 	if (c->pack && c->unpack)
@@ -73,81 +93,206 @@ static void put_header(char *at, unsigned codec, uint32_t dictionary, size_t raw
 	}
 }
 
-int frame_pack(struct store *store, struct slice raw, bool whole_message, struct buffer *out)
+/* Compresses `raw` to `to`, or copies it there when it does not shrink; says which. Returns the bytes stored. */
+static size_t squeeze(
+	struct frame_contexts *c, const struct dictionary *dictionary, struct slice raw, char *to, bool *ret_smaller)
 {
-	struct dictionaries *d = &store->dictionaries;
-	const struct dictionary *dictionary =
-		whole_message && raw.len <= DICTIONARY_MESSAGE_MAX ? atomic_load(&d->current) : NULL;
-	struct frame_contexts *contexts = contexts_take(d);
+	size_t room = ZSTD_compressBound(raw.len), bytes;
+
+	if (dictionary)
+		bytes = ZSTD_compress_usingCDict(c->pack, to, room, raw.at, raw.len, dictionary->pack);
+	else
+		bytes = ZSTD_compressCCtx(c->pack, to, room, raw.at, raw.len, ZSTD_LEVEL);
+	*ret_smaller = !ZSTD_isError(bytes) && bytes < raw.len;
+	if (*ret_smaller)
+		return bytes;
+	if (raw.len)
+		memcpy(to, raw.at, raw.len);
+	return raw.len;
+}
+
+/* A small message, or what is text in it, is compressed with the dictionary, and is what one is made from. */
+static const struct dictionary *dictionary_for(struct store *store, struct slice text, bool whole_message)
+{
+	if (!whole_message || text.len > DICTIONARY_MESSAGE_MAX)
+		return NULL;
+	dictionary_sample(store, text);
+	return atomic_load(&store->dictionaries.current);
+}
+
+static int pack_whole(
+	struct frame_contexts *c, const struct dictionary *dictionary, struct slice raw, struct buffer *out)
+{
 	char *room = buffer_room(out, FRAME_HEADER_BYTES + ZSTD_compressBound(raw.len));
-	unsigned codec = CODEC_ZSTD;
+	bool smaller;
 	size_t bytes;
 
-	if (!contexts || !room) {
-		contexts_free(contexts);
-		return -ENOMEM;
-	}
-	if (dictionary)
-		bytes = ZSTD_compress_usingCDict(contexts->pack, room + FRAME_HEADER_BYTES, ZSTD_compressBound(raw.len),
-			raw.at, raw.len, dictionary->pack);
-	else
-		bytes = ZSTD_compressCCtx(contexts->pack, room + FRAME_HEADER_BYTES, ZSTD_compressBound(raw.len),
-			raw.at, raw.len, ZSTD_LEVEL);
-	contexts_give(d, contexts);
-	if (ZSTD_isError(bytes) || bytes >= raw.len) {
-		codec = CODEC_PLAIN;
-		dictionary = NULL;
-		bytes = raw.len;
-		if (bytes)
-			memcpy(room + FRAME_HEADER_BYTES, raw.at, bytes);
-	}
-	put_header(room, codec, dictionary ? dictionary->id : 0, raw.len, room + FRAME_HEADER_BYTES, bytes);
+	if (!room)
+		return buffer_error(out);
+	bytes = squeeze(c, dictionary, raw, room + FRAME_HEADER_BYTES, &smaller);
+	put_header(room, smaller ? CODEC_ZSTD : CODEC_PLAIN, smaller && dictionary ? dictionary->id : 0, raw.len,
+		room + FRAME_HEADER_BYTES, bytes);
 	buffer_added(out, FRAME_HEADER_BYTES + bytes);
 	return 0;
 }
 
-static int unpack_zstd(struct store *store, uint32_t dictionary_id, struct slice stored, char *room, uint32_t raw)
+static char *put_varint(char *to, uint64_t value)
 {
-	const struct dictionary *dictionary = dictionary_id ? dictionary_find(store, dictionary_id) : NULL;
-	struct frame_contexts *contexts;
+	for (; value >= 0x80; value >>= 7)
+		*to++ = (char)(value | 0x80);
+	*to++ = (char)value;
+	return to;
+}
+
+static int pack_parts(struct frame_contexts *c, const struct dictionary *dictionary, size_t raw, struct buffer *out)
+{
+	struct slice runs = buffer_slice(&c->parts.runs), text = buffer_slice(&c->parts.text);
+	struct slice bytes = buffer_slice(&c->parts.bytes);
+	size_t text_room = ZSTD_compressBound(text.len), text_stored, bytes_stored;
+	char *room = buffer_room(
+		out, FRAME_HEADER_BYTES + PARTS_HEAD_BYTES + runs.len + text_room + ZSTD_compressBound(bytes.len));
+	char *head = room + FRAME_HEADER_BYTES, *to, *text_at;
+	bool text_smaller, bytes_smaller;
+
+	if (!room)
+		return buffer_error(out);
+	/* Only when the text is stored its length is known, which comes before it: it is moved to its place then. */
+	text_at = head + PARTS_HEAD_BYTES + runs.len;
+	text_stored = squeeze(c, dictionary, text, text_at, &text_smaller);
+	to = put_varint(head + 1, runs.len);
+	to = put_varint(to, text.len);
+	to = put_varint(to, text_stored);
+	to = put_varint(to, bytes.len);
+	memcpy(to, runs.at, runs.len);
+	memmove(to + runs.len, text_at, text_stored);
+	to += runs.len + text_stored;
+	bytes_stored = squeeze(c, NULL, bytes, to, &bytes_smaller);
+	to += bytes_stored;
+	*head = (char)((text_smaller ? TEXT_ZSTD : 0) | (bytes_smaller ? BYTES_ZSTD : 0));
+	put_header(room, CODEC_PARTS, text_smaller && dictionary ? dictionary->id : 0, raw, head, (size_t)(to - head));
+	buffer_added(out, (size_t)(to - room));
+	return 0;
+}
+
+int frame_pack(struct store *store, struct slice raw, bool whole_message, struct buffer *out)
+{
+	struct dictionaries *d = &store->dictionaries;
+	struct frame_contexts *c = contexts_take(d);
+	int error;
+
+	if (!c)
+		return -ENOMEM;
+	if (encoded_split(raw, &c->parts))
+		error = pack_parts(c, dictionary_for(store, buffer_slice(&c->parts.text), whole_message), raw.len, out);
+	else
+		error = pack_whole(c, dictionary_for(store, raw, whole_message), raw, out);
+	contexts_give(d, c);
+	return error;
+}
+
+/* Unpacks to `room`, exactly `raw` bytes. */
+static int expand(
+	struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored, char *room, size_t raw)
+{
 	size_t bytes;
 
-	if (dictionary_id && !dictionary)
-		return -EBADMSG;
-	contexts = contexts_take(&store->dictionaries);
-	if (!contexts)
-		return -ENOMEM;
 	if (dictionary)
-		bytes = ZSTD_decompress_usingDDict(
-			contexts->unpack, room, raw, stored.at, stored.len, dictionary->unpack);
+		bytes = ZSTD_decompress_usingDDict(c->unpack, room, raw, stored.at, stored.len, dictionary->unpack);
 	else
-		bytes = ZSTD_decompressDCtx(contexts->unpack, room, raw, stored.at, stored.len);
-	contexts_give(&store->dictionaries, contexts);
+		bytes = ZSTD_decompressDCtx(c->unpack, room, raw, stored.at, stored.len);
 	return ZSTD_isError(bytes) || bytes != raw ? -EBADMSG : 0;
+}
+
+/* A part, unpacked to `scratch` when it is compressed; with BASE64_SLACK readable bytes behind it. */
+static int part_load(struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored, size_t raw,
+	bool is_compressed, struct buffer *scratch)
+{
+	char *room;
+	int error;
+
+	buffer_reset(scratch);
+	room = buffer_room(scratch, raw + BASE64_SLACK);
+	if (!room)
+		return buffer_error(scratch);
+	memset(room + raw, 0, BASE64_SLACK);
+	if (is_compressed) {
+		error = expand(c, dictionary, stored, room, raw);
+		if (error)
+			return error;
+	} else if (stored.len != raw) {
+		return -EBADMSG;
+	} else if (raw) {
+		memcpy(room, stored.at, raw);
+	}
+	buffer_added(scratch, raw);
+	return 0;
+}
+
+static int unpack_parts(struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored,
+	uint32_t raw, struct buffer *out)
+{
+	struct reader r = READER_INIT(stored);
+	unsigned how = reader_u8(&r);
+	uint64_t runs_len = reader_varint(&r), text_raw = reader_varint(&r);
+	uint64_t text_stored = reader_varint(&r), bytes_raw = reader_varint(&r);
+	struct slice runs = reader_bytes(&r, (size_t)runs_len), text = reader_bytes(&r, (size_t)text_stored);
+	int error;
+
+	if (reader_error(&r) || how > (TEXT_ZSTD | BYTES_ZSTD) || text_raw > raw || bytes_raw > raw)
+		return -EBADMSG;
+	error = part_load(c, dictionary, text, (size_t)text_raw, how & TEXT_ZSTD, &c->parts.text);
+	if (!error)
+		error = part_load(c, NULL, r.rest, (size_t)bytes_raw, how & BYTES_ZSTD, &c->parts.bytes);
+	if (error)
+		return error;
+	return encoded_join(runs, buffer_slice(&c->parts.text), buffer_slice(&c->parts.bytes), raw, out);
+}
+
+static int unpack_whole(struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored,
+	uint32_t raw, struct buffer *out)
+{
+	char *room = buffer_room(out, raw);
+	int error = room ? expand(c, dictionary, stored, room, raw) : buffer_error(out);
+
+	if (!error)
+		buffer_added(out, raw);
+	return error;
+}
+
+static int unpack_plain(struct slice stored, uint32_t raw, struct buffer *out)
+{
+	if (stored.len != raw)
+		return -EBADMSG;
+	buffer_put(out, stored);
+	return buffer_error(out);
 }
 
 int frame_unpack(struct store *store, struct slice stored, struct buffer *out)
 {
 	struct reader r = READER_INIT(stored);
 	unsigned codec = reader_u8(&r);
-	uint32_t dictionary = reader_le32(&r), raw = reader_le32(&r), crc = reader_le32(&r);
-	char *room;
+	uint32_t id = reader_le32(&r), raw = reader_le32(&r), crc = reader_le32(&r);
+	const struct dictionary *dictionary = NULL;
+	struct frame_contexts *c;
 	int error;
 
-	if (reader_error(&r) || raw > FRAME_RAW_BYTES || codec > CODEC_ZSTD || crc != crc32c(0, r.rest.at, r.rest.len))
+	if (reader_error(&r) || raw > FRAME_RAW_BYTES || codec > CODEC_PARTS || crc != crc32c(0, r.rest.at, r.rest.len))
 		return -EBADMSG;
-	if (codec == CODEC_PLAIN) {
-		if (r.rest.len != raw)
+	if (codec == CODEC_PLAIN)
+		return unpack_plain(r.rest, raw, out);
+	if (id) {
+		dictionary = dictionary_find(store, id);
+		if (!dictionary)
 			return -EBADMSG;
-		buffer_put(out, r.rest);
-		return buffer_error(out);
 	}
-	room = buffer_room(out, raw);
-	if (!room)
-		return buffer_error(out);
-	error = unpack_zstd(store, dictionary, r.rest, room, raw);
-	if (!error)
-		buffer_added(out, raw);
+	c = contexts_take(&store->dictionaries);
+	if (!c)
+		return -ENOMEM;
+	if (codec == CODEC_PARTS)
+		error = unpack_parts(c, dictionary, r.rest, raw, out);
+	else
+		error = unpack_whole(c, dictionary, r.rest, raw, out);
+	contexts_give(&store->dictionaries, c);
 	return error;
 }
 

@@ -318,8 +318,6 @@ int ingest_finish(struct ingest *ingest)
 	if (ingest->error)
 		return ingest->error;
 	ingest->last_raw_bytes = (uint32_t)raw.len;
-	if (whole)
-		dictionary_sample(ingest->store, raw);
 	buffer_recycle(&ingest->raw);
 	ingest->finished = true;
 	return 0;
