@@ -64,8 +64,11 @@ static void send_start(struct login *login)
 {
 	struct connection *connection = login->connection;
 	const struct prelogin *prelogin = &login->prelogin;
-	struct buffer texts[5] = {BUFFER_INIT(GATE_ADDRESS_MAX), BUFFER_INIT(GATE_ADDRESS_MAX),
-		BUFFER_INIT(GATE_TLS_TEXT_MAX), BUFFER_INIT(GATE_BINDING_MAX), BUFFER_INIT(GATE_BINDING_MAX)};
+	/* Room of their own: without its channel bindings or its address an attempt would look like a wrong or another one. */
+	char rooms[5][MAX(MAX(GATE_ADDRESS_MAX, GATE_TLS_TEXT_MAX), GATE_BINDING_MAX)];
+	static const size_t most[5] = {
+		GATE_ADDRESS_MAX, GATE_ADDRESS_MAX, GATE_TLS_TEXT_MAX, GATE_BINDING_MAX, GATE_BINDING_MAX};
+	struct buffer texts[5];
 	struct gate_message message = {.kind = GATE_AUTH_START,
 		.id = login->exchange,
 		.number = connection->protocol,
@@ -76,6 +79,8 @@ static void send_start(struct login *login)
 		.sasl = buffer_slice(&prelogin->sasl),
 		.client = buffer_slice(&prelogin->client)};
 
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		texts[i] = (struct buffer){rooms[i], 0, most[i], most[i], 0};
 	put_address(getpeername, connection->link.fd, &texts[0]);
 	put_address(getsockname, connection->link.fd, &texts[1]);
 	if (connection->link.ssl) {
@@ -89,8 +94,6 @@ static void send_start(struct login *login)
 	message.tls_exporter = buffer_slice(&texts[3]);
 	message.tls_unique = buffer_slice(&texts[4]);
 	gate_channel_send(connection->gate->channel, &message, -1);
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		buffer_free(&texts[i]);
 }
 
 static void send_step(struct login *login)

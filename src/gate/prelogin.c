@@ -96,6 +96,12 @@ bool prelogin_takes_password(const struct prelogin *prelogin)
 	return prelogin->transport.confidential && prelogin_offers(prelogin, SLICE("PLAIN"));
 }
 
+enum prelogin_action prelogin_no_memory(struct prelogin *prelogin, struct buffer *out)
+{
+	prelogin_bye(prelogin, "Out of memory, please try again", out);
+	return PRELOGIN_CLOSE;
+}
+
 static bool server_speaks_first(struct slice mechanism)
 {
 	return slice_equal_nocase(mechanism, SLICE("LOGIN"));
@@ -122,6 +128,8 @@ static void begin_exchange(struct prelogin *prelogin, struct slice mechanism)
 enum prelogin_action prelogin_authenticate(
 	struct prelogin *prelogin, struct slice mechanism, struct slice initial, struct buffer *out)
 {
+	int error = 0;
+
 	CHECK(mechanism.len <= GATE_MECHANISM_MAX);
 	begin_exchange(prelogin, mechanism);
 	if (server_speaks_first(mechanism)) {
@@ -135,13 +143,17 @@ enum prelogin_action prelogin_authenticate(
 		prelogin->state = PRELOGIN_SASL_FIRST;
 		return PRELOGIN_NEXT;
 	}
-	if (!slice_equal(initial, SLICE("=")) &&
-		(initial.len == 0 || buffer_put_base64_decoded(&prelogin->sasl, initial)))
+	if (!slice_equal(initial, SLICE("=")))
+		error = initial.len ? buffer_put_base64_decoded(&prelogin->sasl, initial) : -EBADMSG;
+	if (error == -ENOMEM)
+		return prelogin_no_memory(prelogin, out);
+	if (error)
 		return refuse_sasl(prelogin, "The initial response is not base64", out);
 	return PRELOGIN_AUTH_START;
 }
 
-enum prelogin_action prelogin_password(struct prelogin *prelogin, struct slice user, struct slice password)
+enum prelogin_action prelogin_password(
+	struct prelogin *prelogin, struct slice user, struct slice password, struct buffer *out)
 {
 	/* RFC 4616 §2: no authorization identity. The lengths were limited where they were read. */
 	begin_exchange(prelogin, SLICE("PLAIN"));
@@ -149,6 +161,9 @@ enum prelogin_action prelogin_password(struct prelogin *prelogin, struct slice u
 	buffer_put(&prelogin->sasl, user);
 	buffer_put_byte(&prelogin->sasl, '\0');
 	buffer_put(&prelogin->sasl, password);
+	/* Half of it would be a wrong password. */
+	if (buffer_error(&prelogin->sasl))
+		return prelogin_no_memory(prelogin, out);
 	return PRELOGIN_AUTH_START;
 }
 
@@ -175,6 +190,7 @@ static enum prelogin_action take_answer(struct prelogin *prelogin, struct slice 
 {
 	bool begun = prelogin->state != PRELOGIN_SASL_FIRST; /* core knows of the exchange */
 	struct slice line;
+	int error;
 
 	if (!prelogin_line(rest, &line)) {
 		if (rest->len < PRELOGIN_COMMAND_MAX)
@@ -187,7 +203,10 @@ static enum prelogin_action take_answer(struct prelogin *prelogin, struct slice 
 	if (slice_equal(line, SLICE("*")))
 		return refuse_answer(prelogin, begun, "Authentication cancelled", out);
 	forget_sasl(prelogin);
-	if (buffer_put_base64_decoded(&prelogin->sasl, line))
+	error = buffer_put_base64_decoded(&prelogin->sasl, line);
+	if (error == -ENOMEM)
+		return prelogin_no_memory(prelogin, out);
+	if (error)
 		return refuse_answer(prelogin, begun, "That was not base64", out);
 	prelogin->state = PRELOGIN_CORE;
 	return begun ? PRELOGIN_AUTH_STEP : PRELOGIN_AUTH_START;

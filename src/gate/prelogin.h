@@ -125,7 +125,10 @@ bool prelogin_takes_password(const struct prelogin *prelogin); /* LOGIN, or USER
 /* Begins an exchange; `initial` as sent (base64, or "=" for an empty one), NULL pointer: none. */
 MUST_CHECK enum prelogin_action prelogin_authenticate(
 	struct prelogin *prelogin, struct slice mechanism, struct slice initial, struct buffer *out);
-MUST_CHECK enum prelogin_action prelogin_password(struct prelogin *prelogin, struct slice user, struct slice password);
+MUST_CHECK enum prelogin_action prelogin_password(
+	struct prelogin *prelogin, struct slice user, struct slice password, struct buffer *out);
+/* CLOSE, with last words: what the client said is lost, and must be taken for no mistake of its own. */
+MUST_CHECK enum prelogin_action prelogin_no_memory(struct prelogin *prelogin, struct buffer *out);
 /* After a command that was none: NEXT, or CLOSE with last words when there were too many. */
 MUST_CHECK enum prelogin_action prelogin_count_bad(struct prelogin *prelogin, struct buffer *out);
 

@@ -352,9 +352,12 @@ static enum prelogin_action cmd_login(struct prelogin *prelogin, struct slice re
 		action = no(prelogin, "[PRIVACYREQUIRED] Passwords are taken over TLS only", out);
 	} else if (!take_space(&rest) || !take_astring(&rest, &user) || !take_space(&rest) ||
 		   !take_astring(&rest, &password) || !only_spaces(rest)) {
-		action = bad(prelogin, "LOGIN wants a user name and a password", out);
+		if (buffer_error(&user) == -ENOMEM || buffer_error(&password) == -ENOMEM)
+			action = prelogin_no_memory(prelogin, out);
+		else
+			action = bad(prelogin, "LOGIN wants a user name and a password", out);
 	} else {
-		action = prelogin_password(prelogin, buffer_slice(&user), buffer_slice(&password));
+		action = prelogin_password(prelogin, buffer_slice(&user), buffer_slice(&password), out);
 	}
 	if (password.at)
 		explicit_bzero(password.at, password.room);
@@ -392,12 +395,12 @@ static void put_printable(struct buffer *out, struct slice text)
 }
 
 /* One name and its value, which may be NIL. Keeps the client's name and version (RFC 2971 §3.3). */
-static bool take_id_pair(struct prelogin *prelogin, struct slice *rest)
+static int take_id_pair(struct prelogin *prelogin, struct slice *rest)
 {
 	struct buffer name = BUFFER_INIT(PRELOGIN_LITERAL_MAX);
 	struct buffer value = BUFFER_INIT(PRELOGIN_LITERAL_MAX);
-	bool nil, ok;
-	bool wanted;
+	bool nil, ok, wanted;
+	int error;
 
 	ok = take_astring(rest, &name) && take_space(rest);
 	nil = ok && rest->len && rest->at[0] != '"' && rest->at[0] != '{';
@@ -409,26 +412,31 @@ static bool take_id_pair(struct prelogin *prelogin, struct slice *rest)
 			buffer_put_byte(&prelogin->client, ' ');
 		put_printable(&prelogin->client, slice_first(buffer_slice(&value), GATE_CLIENT_MAX / 2));
 	}
+	error = buffer_error(&name) == -ENOMEM || buffer_error(&value) == -ENOMEM ? -ENOMEM : ok ? 0 : -EBADMSG;
 	buffer_free(&name);
 	buffer_free(&value);
-	return ok;
+	return error;
 }
 
 static enum prelogin_action cmd_id(struct prelogin *prelogin, struct slice rest, struct buffer *out)
 {
 	bool valid = take_space(&rest);
+	int error = 0;
 
 	buffer_free(&prelogin->client);
 	if (valid && !slice_equal_nocase(rest, SLICE("NIL"))) {
 		valid = rest.len && rest.at[0] == '(';
 		rest = slice_from(rest, 1);
 		while (valid && rest.len && rest.at[0] != ')') {
-			valid = take_id_pair(prelogin, &rest);
+			error = take_id_pair(prelogin, &rest);
+			valid = !error;
 			if (valid && rest.len && rest.at[0] != ')')
 				valid = take_space(&rest);
 		}
 		valid = valid && slice_equal(rest, SLICE(")"));
 	}
+	if (error == -ENOMEM)
+		return prelogin_no_memory(prelogin, out);
 	if (!valid)
 		return bad(prelogin, "ID wants NIL or a list of names and values", out);
 	buffer_put_text(out, "* ID (\"name\" \"Penfold\")\r\n");

@@ -90,6 +90,8 @@ static enum prelogin_action cmd_user(struct prelogin *prelogin, struct slice res
 		return refuse_plaintext(out);
 	buffer_free(&prelogin->user);
 	buffer_put(&prelogin->user, rest);
+	if (buffer_error(&prelogin->user) == -ENOMEM)
+		return prelogin_no_memory(prelogin, out);
 	if (rest.len == 0 || slice_find_byte(rest, '\0') != SIZE_MAX || buffer_error(&prelogin->user)) {
 		buffer_free(&prelogin->user);
 		return bad(prelogin, "-ERR USER wants a name", out);
@@ -105,7 +107,7 @@ static enum prelogin_action cmd_pass(struct prelogin *prelogin, struct slice res
 		return bad(prelogin, "-ERR USER comes first", out);
 	if (rest.len > PRELOGIN_CREDENTIAL_MAX || slice_find_byte(rest, '\0') != SIZE_MAX)
 		return bad(prelogin, "-ERR That is no password", out);
-	return prelogin_password(prelogin, buffer_slice(&prelogin->user), rest);
+	return prelogin_password(prelogin, buffer_slice(&prelogin->user), rest, out);
 }
 
 static enum prelogin_action list_mechanisms(struct prelogin *prelogin, struct buffer *out)
