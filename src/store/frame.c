@@ -151,11 +151,12 @@ static int pack_parts(struct frame_contexts *c, const struct dictionary *diction
 	size_t text_room = ZSTD_compressBound(text.len), text_stored, bytes_stored;
 	char *room = buffer_room(
 		out, FRAME_HEADER_BYTES + PARTS_HEAD_BYTES + runs.len + text_room + ZSTD_compressBound(bytes.len));
-	char *head = room + FRAME_HEADER_BYTES, *to, *text_at;
+	char *head, *to, *text_at;
 	bool text_smaller, bytes_smaller;
 
 	if (!room)
 		return buffer_error(out);
+	head = room + FRAME_HEADER_BYTES;
 	/* Only when the text is stored its length is known, which comes before it: it is moved to its place then. */
 	text_at = head + PARTS_HEAD_BYTES + runs.len;
 	text_stored = squeeze(c, dictionary, text, text_at, &text_smaller);
