@@ -320,7 +320,7 @@ static void each_allocation_of_a_session_fails_in_turn(void **state UNUSED)
 		ended += WEXITSTATUS(status) == STORE_FAILED;
 	}
 	assert_true(shared->fail_at > 100 && shared->rounds_refused > shared->fail_at / 4);
-	print_message("%zu allocations, a client notices %zu of them, %u end core\n", shared->fail_at - 1,
+	print_message("# %zu allocations, a client notices %zu of them, %u end core\n", shared->fail_at - 1,
 		shared->rounds_refused, ended);
 }
 

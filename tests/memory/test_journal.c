@@ -212,7 +212,7 @@ static void each_record(void (*fold)(void *context))
 		failed += f.failed;
 	}
 	(void)closedir(dir);
-	print_message("%u records, %u sound, %zu allocations, %u told\n", records, sound, allocations, failed);
+	print_message("# %u records, %u sound, %zu allocations, %u told\n", records, sound, allocations, failed);
 	assert_true(records >= 10 && sound >= 8 && failed > records);
 }
 

@@ -371,7 +371,7 @@ static void each_allocation_of_a_session_fails_in_turn(void **state)
 		ended += WEXITSTATUS(status) == STORE_FAILED;
 	}
 	assert_true(shared->fail_at > 5 && shared->rounds_refused > shared->fail_at / 4);
-	print_message("%s: %zu allocations, a client notices %zu of them, %u end core\n", script->name,
+	print_message("# %s: %zu allocations, a client notices %zu of them, %u end core\n", script->name,
 		shared->fail_at - 1, shared->rounds_refused, ended);
 }
 
