@@ -11,15 +11,22 @@ struct slot {
 /* Kept in the last segment for small_reserve when no further one can be had. */
 static uint64_t reserve_bytes(const struct disk *disk)
 {
-	return disk->settings.segment_bytes / 16;
+	return disk->settings.segment_bytes / SEGMENT_RESERVE_PART;
+}
+
+/* A short segment was made on a full disk, for nothing else. */
+static bool is_for(const struct disk *disk, const struct segment *segment, bool small_reserve)
+{
+	return segment && (small_reserve || segment->file_bytes == disk->settings.segment_bytes);
 }
 
 static bool segment_takes(const struct disk *disk, uint64_t room, bool small_reserve)
 {
-	uint64_t limit = disk->settings.segment_bytes;
+	uint64_t limit;
 
-	if (!disk->current)
+	if (!is_for(disk, disk->current, small_reserve))
 		return false;
+	limit = disk->current->file_bytes;
 	if (!disk->ready.first && !small_reserve)
 		limit -= reserve_bytes(disk);
 	return MAX(disk->current->used, SEGMENT_HEADER_BYTES) + room <= limit;
@@ -52,7 +59,8 @@ static int find_segment(struct disk *disk, uint64_t room, bool small_reserve)
 {
 	if (segment_takes(disk, room, small_reserve))
 		return 0;
-	if (disk->ready.first)
+	if (is_for(disk, disk->ready.first, small_reserve) &&
+		SEGMENT_HEADER_BYTES + room <= disk->ready.first->file_bytes)
 		return next_segment(disk);
 	if (disk->no_room)
 		return -ENOSPC;

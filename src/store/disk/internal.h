@@ -20,6 +20,8 @@ enum {
 	DISK_PIECE_BYTES = 1048576, /* written and synced at a time */
 	DISK_WINDOW_BYTES = 131072, /* read at a time */
 	DISK_RETRY_MS = 200,
+	SEGMENT_RESERVE_PART = 16, /* of a segment is kept for changes that let people clean up */
+	SEGMENT_SHORT_BYTES = 16384,
 };
 
 struct segment {

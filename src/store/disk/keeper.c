@@ -59,7 +59,7 @@ static bool is_urgent(struct disk *disk)
 static int write_zeros(struct disk *disk, const struct segment *segment)
 {
 	const struct file_system *files = disk->files;
-	uint64_t end = disk->settings.segment_bytes;
+	uint64_t end = segment->file_bytes;
 	int error = 0;
 
 	for (uint64_t at = 0; at < end && !error && !is_urgent(disk); at += DISK_PIECE_BYTES) {
@@ -82,7 +82,7 @@ static int make_file(struct disk *disk, struct segment *segment)
 		segment->file = -1;
 		return error;
 	}
-	error = files->allocate(files->context, segment->file, disk->settings.segment_bytes);
+	error = files->allocate(files->context, segment->file, segment->file_bytes);
 	if (!error)
 		error = write_zeros(disk, segment);
 	if (!error)
@@ -131,14 +131,14 @@ static int reuse_file(struct disk *disk, const struct segment *dropped, struct s
 }
 
 /* With disk.lock, which it lets go meanwhile. */
-static int make_spare(struct disk *disk, const struct segment *dropped)
+static int make_spare(struct disk *disk, const struct segment *dropped, uint64_t bytes)
 {
 	struct segment *segment = segment_new(disk->next_id++);
 	int error;
 
 	if (!segment)
 		return -ENOMEM;
-	segment->file_bytes = disk->settings.segment_bytes;
+	segment->file_bytes = bytes;
 	lock_give(&disk->lock);
 	error = dropped ? reuse_file(disk, dropped, segment) : make_file(disk, segment);
 	if (error)
@@ -147,7 +147,8 @@ static int make_spare(struct disk *disk, const struct segment *dropped)
 	if (error)
 		return error;
 	segment_list_put(&disk->ready, segment);
-	disk->no_room = 0;
+	if (bytes == disk->settings.segment_bytes)
+		disk->no_room = 0;
 	condition_wake_all(&disk->spare);
 	return 0;
 }
@@ -179,7 +180,8 @@ static bool recycle_one(struct disk *disk)
 
 	if (!dropped)
 		return false;
-	if (disk->ready.count >= disk->settings.spares || make_spare(disk, dropped) != 0) {
+	if (disk->ready.count >= disk->settings.spares ||
+		make_spare(disk, dropped, disk->settings.segment_bytes) != 0) {
 		lock_give(&disk->lock);
 		segment_path(disk, dropped, path);
 		(void)disk->files->unlink(disk->files->context, path); /* what stays is found at the next start */
@@ -188,6 +190,67 @@ static bool recycle_one(struct disk *disk)
 	lock_give(&disk->lock);
 	segment_free(disk, &dropped);
 	lock_take(&disk->lock);
+	return true;
+}
+
+/* What a full segment's file has behind its end: first of all the reserve of the last run. Without the lock. */
+static void trim_newest(struct disk *disk)
+{
+	const struct file_system *files = disk->files;
+	struct segment *newest = NULL;
+	char path[DISK_PATH_MAX];
+	int file;
+
+	lock_take(&disk->table.lock);
+	if (disk->table.count)
+		newest = disk->table.at[disk->table.count - 1];
+	if (newest && newest->sealed && !newest->dropped && newest->used < newest->file_bytes)
+		newest->refs++;
+	else
+		newest = NULL;
+	lock_give(&disk->table.lock);
+	if (!newest)
+		return;
+	segment_path(disk, newest, path);
+	if (files->open(files->context, path, FILE_WRITE, &file) == 0) {
+		if (files->truncate(files->context, file, newest->used) == 0 && files->sync(files->context, file) == 0)
+			newest->file_bytes = newest->used;
+		(void)files->close(files->context, file);
+	}
+	segment_unref(disk, newest);
+}
+
+/*
+ * A start on a full disk finds the reserve of the last run in a segment that is sealed now. What that gives back, or whatever else is there, becomes
+ * a short segment, in which people can clean up. With disk.lock, which it lets go meanwhile.
+ */
+static void make_short(struct disk *disk)
+{
+	uint64_t bytes = disk->settings.segment_bytes / SEGMENT_RESERVE_PART;
+	int error = -ENOSPC;
+
+	lock_give(&disk->lock);
+	trim_newest(disk);
+	lock_take(&disk->lock);
+	while (error && bytes >= SEGMENT_SHORT_BYTES && !disk->stopping) {
+		error = make_spare(disk, NULL, bytes / DISK_PAGE_BYTES * DISK_PAGE_BYTES);
+		bytes /= 2;
+	}
+}
+
+/* A short one that nobody has begun is in the way of a whole one. */
+static bool drop_short(struct disk *disk)
+{
+	struct segment *first = disk->ready.first;
+	int error;
+
+	if (disk->ready.count < 2 || first->file_bytes == disk->settings.segment_bytes)
+		return false;
+	(void)segment_list_take(&disk->ready);
+	error = segment_set_aside(disk, first);
+	if (error)
+		segment_free(disk, &first); /* found at the next start */
+	condition_wake_all(&disk->spare);
 	return true;
 }
 
@@ -200,8 +263,10 @@ static bool make_one(struct disk *disk, int64_t *retry_us)
 		return false;
 	if (disk->no_room && thread_now_us(threads) < *retry_us)
 		return false;
-	error = make_spare(disk, NULL);
+	error = make_spare(disk, NULL, disk->settings.segment_bytes);
 	if (error) {
+		if (!disk->current && !disk->ready.first)
+			make_short(disk);
 		disk->no_room = error;
 		condition_wake_all(&disk->spare);
 		*retry_us = thread_now_us(threads) + DISK_RETRY_MS * 1000;
@@ -234,7 +299,7 @@ void *disk_keeper_run(void *arg)
 	lock_take(&disk->lock);
 	while (!disk->stopping) {
 		tell(disk, &told);
-		if (seal_one(disk) || recycle_one(disk) || make_one(disk, &retry_us))
+		if (seal_one(disk) || recycle_one(disk) || drop_short(disk) || make_one(disk, &retry_us))
 			continue;
 		if (disk->ready.count < disk->settings.spares)
 			condition_wait_until(&disk->keep, &disk->lock, retry_us);

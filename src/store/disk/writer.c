@@ -90,13 +90,13 @@ static void claim(struct disk *disk, struct batch *batch)
  * What a write has to be longer to end with a page: otherwise the kernel would first have to read what stands behind it in that page. The next
  * records go there anyhow.
  */
-static size_t to_page_end(const struct disk *disk, struct batch *batch, const struct chunk *chunk)
+static size_t to_page_end(struct batch *batch, const struct chunk *chunk)
 {
 	uint64_t end = chunk->at + chunk->len;
 	size_t more = (size_t)(-end & (DISK_PAGE_BYTES - 1));
 
 	if (chunk != &batch->chunks[batch->chunk_count - 1] || more > batch->room - batch->len ||
-		end + more > disk->settings.segment_bytes)
+		end + more > chunk->segment->file_bytes)
 		return 0;
 	memset(batch->staging + chunk->start + chunk->len, 0, more);
 	return more;
@@ -109,7 +109,7 @@ static int write_chunks(struct disk *disk, struct batch *batch)
 
 	for (unsigned i = 0; i < batch->chunk_count && !error; i++) {
 		struct chunk *chunk = &batch->chunks[i];
-		struct slice bytes = {batch->staging + chunk->start, chunk->len + to_page_end(disk, batch, chunk)};
+		struct slice bytes = {batch->staging + chunk->start, chunk->len + to_page_end(batch, chunk)};
 
 		error = files->write(files->context, chunk->segment->file, chunk->at, bytes);
 		if (!error)
