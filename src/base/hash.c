@@ -84,6 +84,21 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t len)
 	return ~crc32c_plain(~crc, bytes, len);
 }
 
+/* A CRC is linear: the difference that a bit makes depends only on how many bits come behind it. */
+bool crc32c_find_bit(uint32_t difference, size_t len, size_t *ret_bit)
+{
+	uint32_t state = 1;
+
+	for (size_t behind = 0; behind < len * 8; behind++) {
+		state = state >> 1 ^ (0x82F63B78u & (0u - (state & 1)));
+		if (state == difference) {
+			*ret_bit = len * 8 - 1 - behind;
+			return true;
+		}
+	}
+	return false;
+}
+
 uint64_t hash64(struct slice bytes, uint64_t seed)
 {
 	return XXH3_64bits_withSeed(bytes.at ? bytes.at : "", bytes.len, seed);

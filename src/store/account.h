@@ -41,7 +41,10 @@ struct mailbox {
 	struct account *account;
 };
 
-/* -ENOENT: no such account. Every open needs one release; the account stays in memory a while after the last. */
+/*
+ * -ENOENT: no such account; -EBUSY: it is being loaded anew, try in a second. Every open needs one release; the account stays in memory a
+ * while after the last.
+ */
 MUST_CHECK int account_open(struct shard *shard, uint64_t account_id, struct account **ret_account);
 void account_release(struct account **account);
 uint64_t account_id(const struct account *account);

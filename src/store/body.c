@@ -136,16 +136,12 @@ void body_reader_free(struct body_reader **reader)
 	*reader = NULL;
 }
 
-static int frame_load(struct body_reader *reader, size_t i)
+static int frame_read(struct body_reader *reader, const struct frame_ref *ref)
 {
 	struct durability *log = reader->store->log;
-	const struct frame_ref *ref = &reader->frames[i];
 	char *room;
 	int error;
 
-	if (reader->current == i)
-		return 0;
-	reader->current = SIZE_MAX;
 	buffer_reset(&reader->stored);
 	buffer_reset(&reader->raw);
 	room = buffer_room(&reader->stored, ref->stored_bytes);
@@ -156,8 +152,33 @@ static int frame_load(struct body_reader *reader, size_t i)
 		return error;
 	buffer_added(&reader->stored, ref->stored_bytes);
 	error = frame_unpack(reader->store, buffer_slice(&reader->stored), &reader->raw);
-	if (!error && reader->raw.len != ref->raw_bytes)
-		error = -EBADMSG;
+	return !error && reader->raw.len != ref->raw_bytes ? -EBADMSG : error;
+}
+
+/* One flipped bit in the record is put right on the disk, and what was read is read again. */
+static int frame_mend(struct body_reader *reader, const struct frame_ref *ref)
+{
+	const struct log_damage damage = {
+		LOG_RECORD_PAYLOAD, .segment = ref->place.segment, .mended = true, .place = ref->place};
+	struct durability *log = reader->store->log;
+
+	if (log->ops->mend(log, &damage))
+		return -EBADMSG;
+	store_notice(reader->store, "journal-bit-mended", "segment %016llx record at %llu",
+		(unsigned long long)ref->place.segment, (unsigned long long)ref->place.at);
+	return frame_read(reader, ref);
+}
+
+static int frame_load(struct body_reader *reader, size_t i)
+{
+	int error;
+
+	if (reader->current == i)
+		return 0;
+	reader->current = SIZE_MAX;
+	error = frame_read(reader, &reader->frames[i]);
+	if (error == -EBADMSG)
+		error = frame_mend(reader, &reader->frames[i]);
 	if (!error)
 		reader->current = i;
 	return error;

@@ -7,7 +7,7 @@ int change_start(struct account *account, const struct actor *actor, struct buff
 	struct shard *shard = account->shard;
 
 	shard_inbox_run(shard);
-	if (account->row.deleted)
+	if (account->row.deleted || account->stale)
 		return -ESTALE;
 	buffer_reset(&shard->change);
 	buffer_reset(&shard->list);
@@ -33,6 +33,17 @@ static void pending_link(struct account *account, struct pending *pending)
 		shard->pending_first = pending;
 	shard->pending_last = pending;
 	account->seq = pending->record.seq;
+}
+
+int change_restore(struct account *account, struct pending *pending)
+{
+	int error = 0;
+
+	/* Folding changes entries only where they are loaded; whoever makes a change has loaded them. */
+	for (size_t i = 0; !error && i < account->mailbox_count; i++)
+		error = resident_entries(account->mailboxes[i]);
+	pending_link(account, pending);
+	return error ? error : resident_fold(account, pending, NULL);
 }
 
 int change_commit(struct account *account, const struct slice *bodies, size_t body_count, bool reserve, struct view *by,

@@ -52,6 +52,7 @@ int check_live_bytes(struct checking *c)
 struct account_check {
 	struct checking *c;
 	uint64_t id;
+	const char *name;
 	struct number_map live, kept; /* email -> how many rows have it */
 	uint64_t used_bytes, used_messages;
 };
@@ -64,6 +65,18 @@ static int count_one(struct number_map *map, uint64_t email)
 	return email ? number_map_put(map, email, count + 1) : 0;
 }
 
+static void message_report(struct account_check *a, const struct mailbox_row *row, const struct entry *entry)
+{
+	uint64_t how = 0;
+
+	if (!number_map_get(&a->c->unreadable, entry->email, &how))
+		return;
+	check_report(a->c,
+		how == CHECK_UNREADABLE ? "%s, mailbox %.*s, UID %u: the message cannot be read"
+					: "%s, mailbox %.*s, UID %u: its record is hit, the message can be read",
+		a->name, SLICE_ARG(row->pub.name), entry->uid);
+}
+
 static int entry_check(struct account_check *a, const struct mailbox_row *row, const struct entry *entry)
 {
 	struct index_key key = key_of(entry->email);
@@ -72,13 +85,14 @@ static int entry_check(struct account_check *a, const struct mailbox_row *row, c
 	int error = index_get(a->c->store->index, a->c->txn, TABLE_EMAILS, key_slice(&key), &value);
 
 	if (error == -ENOENT)
-		check_report(a->c, "account %llu, mailbox %.*s, UID %u: its email is missing",
-			(unsigned long long)a->id, SLICE_ARG(row->pub.name), entry->uid);
-	else if (error)
+		check_report(a->c, "%s, mailbox %.*s, UID %u: its email is missing", a->name, SLICE_ARG(row->pub.name),
+			entry->uid);
+	else if (error && error != -EBADMSG) /* that is told of the email */
 		return error;
+	message_report(a, row, entry);
 	if (entry->uid >= row->pub.uidnext)
-		check_report(a->c, "account %llu, mailbox %.*s, UID %u: beyond UIDNEXT", (unsigned long long)a->id,
-			SLICE_ARG(row->pub.name), entry->uid);
+		check_report(a->c, "%s, mailbox %.*s, UID %u: beyond UIDNEXT", a->name, SLICE_ARG(row->pub.name),
+			entry->uid);
 	if (!number_map_get(&a->live, entry->email, &before)) {
 		a->used_bytes += entry->bytes;
 		a->used_messages++;
@@ -108,8 +122,8 @@ static int mailbox_check(struct account_check *a, uint64_t id, const struct mail
 	index_walk_end(&walk);
 	if (counted.messages != row->pub.messages || counted.unseen != row->pub.unseen ||
 		counted.flagged_deleted != row->pub.flagged_deleted || counted.bytes != row->pub.bytes)
-		check_report(a->c, "account %llu, mailbox %.*s: its counters do not fit its entries",
-			(unsigned long long)a->id, SLICE_ARG(row->pub.name));
+		check_report(a->c, "%s, mailbox %.*s: its counters do not fit its entries", a->name,
+			SLICE_ARG(row->pub.name));
 	return error == -ENOENT ? 0 : error;
 }
 
@@ -148,10 +162,8 @@ static void shares_check(struct account_check *a, const struct number_map *rows)
 		(void)number_map_get(&a->kept, email, &kept);
 		error = index_get_number(a->c->store->index, a->c->txn, TABLE_SHARES, key_slice(&key), &counts);
 		if (error ? live + kept != 1 : counts != (kept << 32 | live))
-			check_report(a->c,
-				"account %llu: email %llu is shown %llu times and kept %llu times, not so counted",
-				(unsigned long long)a->id, (unsigned long long)email, (unsigned long long)live,
-				(unsigned long long)kept);
+			check_report(a->c, "%s: email %llu is shown %llu times and kept %llu times, not so counted",
+				a->name, (unsigned long long)email, (unsigned long long)live, (unsigned long long)kept);
 	}
 }
 
@@ -175,10 +187,24 @@ static int mailboxes_check(struct account_check *a)
 	return error == -ENOENT ? 0 : error;
 }
 
+/* A row that does not fit its checksum: what comes with it cannot be counted. */
+static int damaged_report(struct account_check *a, int error)
+{
+	if (error != -EBADMSG)
+		return error;
+	check_report(a->c, "index: what it says of %s is damaged (--rebuild-index mends it)", a->name);
+	return 0;
+}
+
 static int account_check(struct checking *c, uint64_t id, const struct account_row *row)
 {
+	struct buffer name = BUFFER_INIT(1024);
 	struct account_check a = {.c = c, .id = id};
-	int error = mailboxes_check(&a);
+	int error;
+
+	check_account_name(c, id, &name);
+	a.name = buffer_text(&name);
+	error = mailboxes_check(&a);
 
 	if (!error)
 		error = history_check(&a);
@@ -187,11 +213,32 @@ static int account_check(struct checking *c, uint64_t id, const struct account_r
 		shares_check(&a, &a.kept);
 	}
 	if (!error && (a.used_bytes != row->used_bytes || a.used_messages != row->used_messages))
-		check_report(c, "account %llu: %llu bytes are used, the index says %llu", (unsigned long long)id,
+		check_report(c, "%s: %llu bytes are used, the index says %llu", a.name,
 			(unsigned long long)a.used_bytes, (unsigned long long)row->used_bytes);
+	error = damaged_report(&a, error);
 	number_map_free(&a.live);
 	number_map_free(&a.kept);
+	buffer_free(&name);
 	return error;
+}
+
+static int row_check(struct checking *c, uint64_t id, int error, struct slice value)
+{
+	struct account_check damaged = {.c = c, .id = id, .name = "an account"};
+	struct account_row row;
+
+	if (!error)
+		error = account_row_read(value, &row);
+	return error ? damaged_report(&damaged, error) : account_check(c, id, &row);
+}
+
+int check_account(struct checking *c, uint64_t id)
+{
+	struct index_key key = key_of(id);
+	struct slice value = {NULL, 0};
+	int error = index_get(c->store->index, c->txn, TABLE_ACCOUNTS, key_slice(&key), &value);
+
+	return error && error != -EBADMSG ? error : row_check(c, id, error, value);
 }
 
 int check_accounts(struct checking *c)
@@ -200,12 +247,8 @@ int check_accounts(struct checking *c)
 	struct index_walk walk = {NULL};
 	int error = index_walk_from(c->store->index, c->txn, TABLE_ACCOUNTS, key_slice(&first), &walk);
 
-	while (!error) {
-		struct account_row row;
-
-		error = account_row_read(walk.value, &row);
-		if (!error)
-			error = account_check(c, key_number(walk.key, 0), &row);
+	while (!error || error == -EBADMSG) {
+		error = row_check(c, key_number(walk.key, 0), error, walk.value);
 		if (!error)
 			error = index_walk_next(&walk);
 	}

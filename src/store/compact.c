@@ -32,6 +32,7 @@ struct compaction {
 	uint64_t cost;
 	struct number_map new_accounts, new_dictionaries;
 	struct number_map new_emails; /* ids that live in it */
+	bool damaged;                 /* beyond mending */
 	const struct candidate *taken[ROUND_SEGMENTS];
 	size_t taken_count;
 };
@@ -225,22 +226,40 @@ static int map_merge(struct number_map *into, struct number_map *from)
 	return error;
 }
 
+/* A flipped bit is put right before anything is copied: the copy's own checksum would bless it. */
+static void damage_note(void *context, const struct log_damage *damage)
+{
+	struct compaction *c = context;
+	struct durability *log = c->store->log;
+
+	if (damage->part == LOG_SEGMENT_HEADER || damage->part == LOG_RECORD_PADDING)
+		return;
+	if (!damage->mended || log->ops->mend(log, damage))
+		c->damaged = true;
+	store_notice(c->store, c->damaged ? "journal-damaged" : "journal-bit-mended",
+		"segment %016llx offset %llu record %llu", (unsigned long long)damage->segment,
+		(unsigned long long)damage->at, (unsigned long long)damage->seq);
+}
+
 /* Takes the segment into the round when that gives back at least a quarter of it. */
 static int segment_look(struct compaction *c, const struct candidate *candidate)
 {
+	const struct segment_reading reading = {record_look, damage_note, c};
 	struct durability *log = c->store->log;
-	bool damaged;
 	int error;
 
 	c->at = candidate;
 	c->cost = 0;
-	error = log->ops->segment_read(log, candidate->info.id, false, record_look, c);
-	/* Nobody knows what a damaged one holds: it stays. Its place was told by journal-damaged. */
-	damaged = error == -EBADMSG;
-	error = damaged ? 0 : error;
+	c->damaged = false;
+	error = log->ops->segment_read(log, candidate->info.id, &reading);
+	if (error == -EBADMSG) { /* a record that makes no sense */
+		c->damaged = true;
+		error = 0;
+	}
 	if (!error)
 		error = large_look(c);
-	if (!error && !damaged && candidate->live + c->cost <= candidate->info.bytes / 4 * 3) {
+	/* Nobody knows what a damaged one holds: it stays. */
+	if (!error && !c->damaged && candidate->live + c->cost <= candidate->info.bytes / 4 * 3) {
 		c->taken[c->taken_count++] = candidate;
 		error = map_merge(&c->accounts, &c->new_accounts);
 		if (!error)

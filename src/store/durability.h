@@ -55,6 +55,33 @@ struct record_read {
 /* 0: go on; anything else stops the reading and is returned. */
 typedef int record_reader(void *context, const struct record_read *record);
 
+/* What is not as it was written. */
+enum log_damage_part {
+	LOG_SEGMENT_HEADER, /* one of its two copies, or a seal, or the zeros between */
+	LOG_RECORD_HEADER,
+	LOG_RECORD_PAYLOAD,
+	LOG_RECORD_PADDING, /* the zeros behind it */
+};
+struct log_damage {
+	enum log_damage_part part;
+	uint64_t segment;
+	uint64_t at;  /* offset of the segment's wrong byte, or of the record when nobody can tell which it is */
+	uint64_t seq; /* 0: of no record */
+	bool mended;  /* read as it was meant: nothing is lost */
+	/* Where the header could be read: */
+	bool has_header;
+	uint8_t kind;
+	uint64_t account;
+	struct record_place place;
+};
+
+struct segment_reading {
+	record_reader *each;
+	/* Told of all damage, which is then stepped over, instead of notice(). May be NULL: then damage ends the reading with -EBADMSG. */
+	void (*damaged)(void *context, const struct log_damage *damage);
+	void *context;
+};
+
 struct segment_info {
 	uint64_t id, first_seq, last_seq;
 	uint64_t bytes; /* used */
@@ -69,7 +96,8 @@ struct durability_ops {
 	/*
 	 * Reads the log from the first record with a number >= from_seq to its end, in order; a torn tail is recognised and cut. To be called
 	 * once before the first append (from_seq may be beyond the end). -EBADMSG: a record that was durable is damaged; with `salvage`
-	 * damage is reported by notice() and stepped over.
+	 * damage is reported by notice() and stepped over. A record with a single flipped bit is no such damage: it is noticed, and read as it was
+	 * meant, here and by segment_read().
 	 */
 	int (*replay)(struct durability *d, uint64_t from_seq, bool salvage, record_reader *each, void *context);
 
@@ -96,7 +124,12 @@ struct durability_ops {
 	/* All segments in order; and every record of one, CRCs verified, for compaction and checks (-EBADMSG as replay). */
 	int (*segments)(
 		struct durability *d, int (*each)(void *context, const struct segment_info *info), void *context);
-	int (*segment_read)(struct durability *d, uint64_t segment, bool salvage, record_reader *each, void *context);
+	int (*segment_read)(struct durability *d, uint64_t segment, const struct segment_reading *reading);
+	/*
+	 * Writes right what is `mended`, and syncs it; of a record only .segment and .place count. -EBADMSG: more than a bit is
+	 * wrong; -EALREADY: nothing is; -EBUSY: the segment is still being written.
+	 */
+	int (*mend)(struct durability *d, const struct log_damage *damage);
 	int (*segment_drop)(struct durability *d, uint64_t segment); /* recycles it; -EBUSY when not sealed */
 
 	/* Figures since opening. */

@@ -5,7 +5,7 @@
  * applier owns write transactions of the index. `durable` and `applied` are told by atomics; records go from the log's writer to the
  * applier through the applier's queue and back to whoever owns them by `applied` having passed them.
  *
- * Locks, in this order: directory_lock, upkeep.lock, then one of applier.lock, dictionaries.lock, ingests.lock, shard.inbox_lock.
+ * Locks, in this order: directory_lock, upkeep.lock, then one of applier.lock, dictionaries.lock, ingests.lock, online.lock, shard.inbox_lock.
  */
 #ifndef PENFOLD_STORE_ENGINE_H
 #define PENFOLD_STORE_ENGINE_H
@@ -100,6 +100,22 @@ struct ingest_pool {
 	unsigned parser_count;
 };
 
+/* ---- Checking while serving (online.c) ---- */
+
+struct online {
+	struct thread thread;
+	bool started;
+	struct lock lock; /* of what follows */
+	bool over;
+	int error;
+	uint64_t findings;
+	struct buffer lines;
+	/* The thread's while it runs: */
+	struct store_check check;
+	uint64_t *accounts;
+	size_t account_count;
+};
+
 struct store {
 	struct store_settings settings;
 	char *dir;
@@ -115,6 +131,7 @@ struct store {
 	struct applier applier;
 	struct dictionaries dictionaries;
 	struct upkeep upkeep;
+	struct online online;
 	struct ingest_pool ingests;
 };
 
@@ -160,9 +177,16 @@ MUST_CHECK int records_apply(
 MUST_CHECK int dictionary_note(struct index_rows *rows, const struct folding *record);
 
 /* recover.c */
-MUST_CHECK int store_recover(struct store *store, bool fresh, bool salvage);
-/* rebuild.c */
+/* Into the index that is open, as far as there is room; the rest is kept in memory, as before the end that this is a recovery from. */
+MUST_CHECK int store_recover(struct store *store, bool salvage);
+MUST_CHECK int store_recovered(struct store *store); /* after either; does the index go with the journal? */
+/* rebuild.c: all of it, into an empty one. With `salvage` records that make no sense are set aside and named. */
 MUST_CHECK int store_rebuild(struct store *store, bool salvage);
+
+/* online.c */
+void online_init(struct store *store);
+void online_free(struct store *store);
+void online_stop(struct store *store); /* after upkeep was told to stop */
 
 /* upkeep.c */
 void upkeep_init(struct store *store);

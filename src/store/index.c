@@ -1,8 +1,9 @@
 #include "store/index.h"
 
 #include "base/codec.h"
+#include "base/hash.h"
 
-enum { INDEX_FORMAT = 1, INDEX_READERS = 1024, PATH_ROOM = 4096 };
+enum { INDEX_FORMAT = 2, INDEX_READERS = 1024, PATH_ROOM = 4096 };
 
 static const char *const table_names[TABLE_COUNT] = {[TABLE_META] = "meta",
 	[TABLE_IDENTITIES] = "identities",
@@ -21,6 +22,11 @@ static const char *const table_names[TABLE_COUNT] = {[TABLE_META] = "meta",
 	[TABLE_SEGMENTS] = "segments",
 	[TABLE_LARGE] = "large",
 	[TABLE_DICTIONARIES] = "dictionaries"};
+
+const char *index_table_name(enum index_table table)
+{
+	return table_names[table];
+}
 
 int index_error(int mdb_error)
 {
@@ -46,7 +52,7 @@ int index_error(int mdb_error)
 }
 
 /* The map is only address space; on a machine that does not give that much, less will do. An emulated one may call it invalid. */
-static int env_open(struct index *index, const char *path)
+static int env_open(struct index *index, const char *path, uint64_t bytes_max)
 {
 	static const size_t sizes[] = {(size_t)1 << 40, (size_t)1 << 37, (size_t)1 << 33};
 	int error = -ENOMEM;
@@ -55,7 +61,8 @@ static int env_open(struct index *index, const char *path)
 		error = index_error(mdb_env_create(&index->env));
 		if (error)
 			return error;
-		if (!(error = index_error(mdb_env_set_mapsize(index->env, sizes[i]))) &&
+		if (!(error = index_error(
+			      mdb_env_set_mapsize(index->env, bytes_max ? MIN(sizes[i], bytes_max) : sizes[i]))) &&
 			!(error = index_error(mdb_env_set_maxdbs(index->env, TABLE_COUNT))) &&
 			!(error = index_error(mdb_env_set_maxreaders(index->env, INDEX_READERS))))
 			error = index_error(mdb_env_open(index->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600));
@@ -93,7 +100,8 @@ static int tables_open(struct index *index, bool *ret_fresh)
 	return index_commit(txn);
 }
 
-int index_open(const struct file_system *files, struct slice dir, struct index **ret_index, bool *ret_fresh)
+int index_open(const struct file_system *files, struct slice dir, const char *name, uint64_t bytes_max,
+	struct index **ret_index, bool *ret_fresh)
 {
 	struct index *index = calloc(1, sizeof(*index));
 	char path[PATH_ROOM];
@@ -102,10 +110,10 @@ int index_open(const struct file_system *files, struct slice dir, struct index *
 
 	if (!index)
 		return -ENOMEM;
-	(void)snprintf(path, sizeof(path), "%.*s/index", SLICE_ARG(dir));
+	(void)snprintf(path, sizeof(path), "%.*s/%s", SLICE_ARG(dir), name);
 	error = file_make_dir(files, path);
 	if (!error)
-		error = env_open(index, path);
+		error = env_open(index, path, bytes_max);
 	if (!error)
 		error = tables_open(index, &fresh);
 	if (!error && fresh)
@@ -129,7 +137,29 @@ void index_close(struct index **index)
 	*index = NULL;
 }
 
-int index_remove(const struct file_system *files, struct slice dir)
+int index_replace(const struct file_system *files, struct slice dir)
+{
+	char from[PATH_ROOM], to[PATH_ROOM];
+	int error;
+
+	(void)snprintf(to, sizeof(to), "%.*s/" INDEX_NAME, SLICE_ARG(dir));
+	error = file_make_dir(files, to);
+	if (error)
+		return error;
+	(void)snprintf(from, sizeof(from), "%.*s/" INDEX_NEW_NAME "/data.mdb", SLICE_ARG(dir));
+	(void)snprintf(to, sizeof(to), "%.*s/" INDEX_NAME "/data.mdb", SLICE_ARG(dir));
+	error = files->rename(files->context, from, to);
+	if (error)
+		return error;
+	(void)snprintf(to, sizeof(to), "%.*s/" INDEX_NAME, SLICE_ARG(dir));
+	error = files->sync_dir(files->context, to);
+	(void)snprintf(from, sizeof(from), "%.*s/" INDEX_NEW_NAME, SLICE_ARG(dir));
+	if (!error)
+		error = files->sync_dir(files->context, from); /* a rename is in two directories */
+	return error ? error : index_remove(files, dir, INDEX_NEW_NAME);
+}
+
+int index_remove(const struct file_system *files, struct slice dir, const char *name)
 {
 	static const char *const names[] = {"data.mdb", "lock.mdb"};
 
@@ -137,7 +167,7 @@ int index_remove(const struct file_system *files, struct slice dir)
 		char path[PATH_ROOM];
 		int error;
 
-		(void)snprintf(path, sizeof(path), "%.*s/index/%s", SLICE_ARG(dir), names[i]);
+		(void)snprintf(path, sizeof(path), "%.*s/%s/%s", SLICE_ARG(dir), name, names[i]);
 		error = files->unlink(files->context, path);
 		if (error && error != -ENOENT)
 			return error;
@@ -235,21 +265,53 @@ static struct slice slice_of_val(MDB_val val)
 	return slice_make(val.mv_data, val.mv_size);
 }
 
+uint32_t index_crc(enum index_table table, struct slice key, struct slice value)
+{
+	char begin[2] = {(char)table, (char)key.len};
+	uint32_t crc = crc32c(crc32c(0, begin, sizeof(begin)), key.at, key.len);
+
+	return crc32c(crc, value.at, value.len);
+}
+
+/* What is stored, without its checksum. */
+static int value_take(enum index_table table, struct slice key, MDB_val stored, struct slice *ret_value)
+{
+	struct slice value = slice_of_val(stored);
+	struct reader r;
+
+	if (value.len < INDEX_CRC_BYTES)
+		return -EBADMSG;
+	r = READER_INIT(slice_from(value, value.len - INDEX_CRC_BYTES));
+	value.len -= INDEX_CRC_BYTES;
+	if (reader_le32(&r) != index_crc(table, key, value))
+		return -EBADMSG;
+	*ret_value = value;
+	return 0;
+}
+
 int index_get(struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice *ret_value)
 {
 	MDB_val k = val_of(key), v;
 	int error = index_error(mdb_get(txn, index->tables[table], &k, &v));
 
-	if (!error)
-		*ret_value = slice_of_val(v);
-	return error;
+	return error ? error : value_take(table, key, v, ret_value);
 }
 
 int index_put(struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice value)
 {
-	MDB_val k = val_of(key), v = val_of(value);
+	MDB_val k = val_of(key), v = {value.len + INDEX_CRC_BYTES, NULL};
+	uint32_t crc = index_crc(table, key, value);
+	char *to;
+	int error = index_error(mdb_put(txn, index->tables[table], &k, &v, MDB_RESERVE));
 
-	return index_error(mdb_put(txn, index->tables[table], &k, &v, 0));
+	if (error)
+		return error;
+	to = v.mv_data;
+	if (value.len)
+		memcpy(to, value.at, value.len);
+	for (size_t i = 0; i < INDEX_CRC_BYTES; i++)
+		to[value.len + i] = (char)(crc >> (8 * i));
+	return 0;
 }
 
 int index_delete(struct index *index, MDB_txn *txn, enum index_table table, struct slice key)
@@ -303,6 +365,7 @@ int index_walk_from(
 	MDB_val k = val_of(key), v;
 	int error = 0;
 
+	walk->table = table;
 	if (!walk->cursor)
 		error = index_error(mdb_cursor_open(txn, index->tables[table], &walk->cursor));
 	if (!error)
@@ -310,8 +373,7 @@ int index_walk_from(
 	if (error)
 		return error;
 	walk->key = slice_of_val(k);
-	walk->value = slice_of_val(v);
-	return 0;
+	return value_take(table, walk->key, v, &walk->value);
 }
 
 int index_walk_next(struct index_walk *walk)
@@ -322,8 +384,7 @@ int index_walk_next(struct index_walk *walk)
 	if (error)
 		return error;
 	walk->key = slice_of_val(k);
-	walk->value = slice_of_val(v);
-	return 0;
+	return value_take(walk->table, walk->key, v, &walk->value);
 }
 
 int index_walk_delete(struct index_walk *walk)

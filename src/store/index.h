@@ -2,6 +2,9 @@
  * The index: the folded state in LMDB, in `<data>/index`. Written by one thread at a time in synced transactions; read from any thread
  * in transactions that are not tied to threads. Errors are negative errno: -ENOENT (no such key), -ENOSPC (disk or map
  * full), -EBADMSG (damaged), -EIO.
+ *
+ * LMDB trusts what it reads. So every value carries a CRC-32C over its table, key and value, looked at whenever it is read; and index_verify(),
+ * before each opening, goes through the whole file by itself and believes nothing.
  */
 #ifndef PENFOLD_STORE_INDEX_H
 #define PENFOLD_STORE_INDEX_H
@@ -37,13 +40,28 @@ struct index {
 	MDB_dbi tables[TABLE_COUNT];
 };
 
+/* In `<dir>/<name>`: the one in use is "index"; made anew it is "index.new" until it is whole. */
+#define INDEX_NAME     "index"
+#define INDEX_NEW_NAME "index.new"
 /*
  * -EBADMSG: what is there is no index of ours or damaged. *ret_fresh: it was made just now and knows nothing; its name is durable, so that
  * no older one that it replaces comes back after a power cut. `files` is for the directory: LMDB reads and writes by itself.
  */
-MUST_CHECK int index_open(const struct file_system *files, struct slice dir, struct index **ret_index, bool *ret_fresh);
+MUST_CHECK int index_open(const struct file_system *files, struct slice dir, const char *name, uint64_t bytes_max,
+	struct index **ret_index, bool *ret_fresh);
 void index_close(struct index **index);
-MUST_CHECK int index_remove(const struct file_system *files, struct slice dir); /* the files; not while open */
+/* The files; not while open. */
+MUST_CHECK int index_remove(const struct file_system *files, struct slice dir, const char *name);
+/* Puts a new one, closed, in the place of the one in use. At no moment is there neither. */
+MUST_CHECK int index_replace(const struct file_system *files, struct slice dir);
+/*
+ * Reads the file of one that is not open: its pages, how they hang together, every checksum. -ENOENT: it is not there;
+ * -EBADMSG: `detail` says where it is not sound; -EIO: it cannot be read. (index_verify.c)
+ */
+MUST_CHECK int index_verify(struct slice dir, const char *name, struct buffer *detail);
+enum { INDEX_CRC_BYTES = 4 }; /* behind each value */
+uint32_t index_crc(enum index_table table, struct slice key, struct slice value);
+const char *index_table_name(enum index_table table);
 
 MUST_CHECK int index_begin(struct index *index, bool write, MDB_txn **ret_txn);
 MUST_CHECK int index_commit(MDB_txn *txn); /* over in any case */
@@ -65,6 +83,7 @@ uint32_t key_number32(struct slice key, size_t at);
 
 MUST_CHECK int index_get(
 	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice *ret_value);
+/* `value` must not be what index_get() or a walk returned: that may move while this is written. */
 MUST_CHECK int index_put(
 	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice value);
 MUST_CHECK int index_delete(
@@ -80,10 +99,11 @@ MUST_CHECK int index_applied(struct index *index, MDB_txn *txn, uint64_t *ret_se
 struct index_walk {
 	MDB_cursor *cursor;
 	struct slice key, value;
+	enum index_table table;
 };
 MUST_CHECK int index_walk_from(struct index *index, MDB_txn *txn, enum index_table table, struct slice key,
 	struct index_walk *walk);                          /* -ENOENT: there is none */
-MUST_CHECK int index_walk_next(struct index_walk *walk);   /* -ENOENT: it was the last */
+MUST_CHECK int index_walk_next(struct index_walk *walk);   /* -ENOENT: it was the last. Goes on after -EBADMSG */
 MUST_CHECK int index_walk_delete(struct index_walk *walk); /* the one it stands on; next: the one after it */
 void index_walk_end(struct index_walk *walk);
 

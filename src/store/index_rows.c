@@ -335,7 +335,7 @@ void index_rows_start(struct index_rows *rows, MDB_txn *txn)
 	rows->next_account = 0;
 	rows->rows.account = UINT64_MAX;
 	rows->txn = txn;
-	rows->entries = (struct index_walk){NULL, {NULL, 0}, {NULL, 0}};
+	rows->entries = (struct index_walk){NULL};
 }
 
 void index_rows_free(struct index_rows **rows)

@@ -3,6 +3,7 @@
  * loaded. Then it is read again: what came after an account's snapshot is folded, and of what came before it the emails are taken, which
  * snapshots do not have. In the end emails that nothing shows any more go.
  */
+#include "store/rebuild.h"
 #include "store/address.h"
 #include "store/ids.h"
 #include "store/index_rows.h"
@@ -19,6 +20,9 @@ struct snapshot { /* of one account: the newest whole one, and one whose end has
 
 struct rebuild {
 	struct store *store;
+	struct index *index;
+	const struct number_map *only; /* account + 1 -> 1; NULL: all of them, and the directory */
+	uint64_t from, until;          /* numbers of the records to be folded: above the one, up to the other */
 	struct snapshot **snapshots;
 	size_t snapshot_count, snapshot_room;
 	struct number_map by_account; /* account + 1 -> place in snapshots */
@@ -26,6 +30,8 @@ struct rebuild {
 	MDB_txn *txn;
 	size_t records, bytes;
 	uint64_t last_seq;
+	bool salvage;
+	bool careful; /* there is a record that makes no sense: each is folded by itself */
 };
 
 /* ---- Finding the snapshots ---- */
@@ -92,6 +98,15 @@ static void snapshot_end(struct snapshot *s, uint64_t as_of, uint64_t parts)
 	s->open = false;
 }
 
+static bool is_wanted(const struct rebuild *b, const struct record_read *record)
+{
+	uint64_t there;
+
+	if (record->seq <= b->from || record->seq > b->until)
+		return false;
+	return !b->only || number_map_get(b->only, record->account + 1, &there);
+}
+
 static int find_record(void *context, const struct record_read *record)
 {
 	struct rebuild *b = context;
@@ -101,6 +116,8 @@ static int find_record(void *context, const struct record_read *record)
 	int error;
 
 	b->last_seq = record->seq;
+	if (!is_wanted(b, record))
+		return 0;
 	if (record->kind != RECORD_SNAPSHOT_BEGIN && record->kind != RECORD_SNAPSHOT_PART &&
 		record->kind != RECORD_SNAPSHOT_END)
 		return 0;
@@ -115,14 +132,14 @@ static int find_record(void *context, const struct record_read *record)
 	} else {
 		snapshot_end(s, as_of, reader_varint(&r));
 	}
-	return reader_error(&r);
+	return b->salvage ? 0 : reader_error(&r);
 }
 
 /* ---- Transactions ---- */
 
 static int rebuild_begin(struct rebuild *b)
 {
-	int error = index_begin(b->store->index, true, &b->txn);
+	int error = index_begin(b->index, true, &b->txn);
 
 	if (!error)
 		index_rows_start(b->rows, b->txn);
@@ -156,14 +173,78 @@ static int rebuild_breathe(struct rebuild *b, size_t bytes)
 
 /* ---- Loading and folding ---- */
 
+/* Something to be done in a transaction inside the one at hand, so that it can be undone alone. */
+struct attempt {
+	int (*run)(struct rebuild *b, const void *of);
+	const void *of;
+	uint64_t account;
+	struct record_place place;
+};
+
+static int attempt_inside(struct rebuild *b, const struct attempt *attempt)
+{
+	MDB_txn *around = b->txn;
+	int error = index_rows_finish(b->rows);
+
+	if (!error)
+		error = index_error(mdb_txn_begin(b->index->env, around, 0, &b->txn));
+	if (error)
+		return error;
+	index_rows_start(b->rows, b->txn);
+	error = attempt->run(b, attempt->of);
+	if (!error)
+		error = index_rows_finish(b->rows);
+	if (error) {
+		index_walk_end(&b->rows->entries);
+		mdb_txn_abort(b->txn);
+	} else {
+		error = index_commit(b->txn);
+	}
+	b->txn = around;
+	index_rows_start(b->rows, around);
+	return error;
+}
+
+static int attempt_make(struct rebuild *b, const struct attempt *attempt)
+{
+	int error = b->careful ? attempt_inside(b, attempt) : attempt->run(b, attempt->of);
+
+	if (error == -EBADMSG && b->careful) {
+		store_notice(b->store, "record-set-aside",
+			"segment %016llx offset %llu, of account %llu: it makes no sense, and is left out",
+			(unsigned long long)attempt->place.segment, (unsigned long long)attempt->place.at,
+			(unsigned long long)attempt->account);
+		error = 0;
+	}
+	return error;
+}
+
+struct part {
+	uint64_t account;
+	struct slice payload;
+};
+
+static int part_run(struct rebuild *b, const void *of)
+{
+	const struct part *part = of;
+
+	return snapshot_load(b->rows, part->account, part->payload);
+}
+
 static int part_load(struct rebuild *b, const struct snapshot *s, const struct record_place *place)
 {
 	struct durability *log = b->store->log;
 	char *payload = malloc((size_t)place->bytes + 1);
-	int error = payload ? log->ops->read(log, place, 0, place->bytes, payload) : -ENOMEM;
+	struct part part = {s->account, {payload, place->bytes}};
+	struct attempt attempt = {part_run, &part, s->account, *place};
+	/* What is read at a place is not checked by the log: it has to be right there. */
+	const struct log_damage mend = {LOG_RECORD_PAYLOAD, .segment = place->segment, .mended = true, .place = *place};
+	int error = payload ? log->ops->mend(log, &mend) : -ENOMEM;
 
+	if (!error || error == -EALREADY)
+		error = log->ops->read(log, place, 0, place->bytes, payload);
 	if (!error)
-		error = snapshot_load(b->rows, s->account, slice_make(payload, place->bytes));
+		error = attempt_make(b, &attempt);
 	free(payload);
 	return error ? error : rebuild_breathe(b, place->bytes);
 }
@@ -186,37 +267,46 @@ static int snapshots_load(struct rebuild *b)
 	return error;
 }
 
+static int change_run(struct rebuild *b, const void *of)
+{
+	const struct record_read *record = of;
+	const struct snapshot *s = snapshot_of(b, record->account);
+	struct folding folding = {.account = record->account, .seq = record->seq, .place = record->place};
+	int error;
+
+	if (record->kind == RECORD_DICTIONARY) {
+		folding.change = record->payload;
+		return dictionary_note(b->rows, &folding);
+	}
+	error = change_split(record->payload, &folding.change, &folding.bodies_at);
+	b->rows->rows.emails_only = s && s->whole && record->seq <= s->as_of;
+	return error ? error : index_rows_fold(b->rows, &folding);
+}
+
 static int fold_record(void *context, const struct record_read *record)
 {
 	struct rebuild *b = context;
-	const struct snapshot *s = snapshot_of(b, record->account);
-	struct folding folding = {.account = record->account, .seq = record->seq, .place = record->place};
-	struct applying applying;
-	int error = 0;
+	struct attempt attempt = {change_run, record, record->account, record->place};
+	int error;
 
-	if (record->kind == RECORD_DICTIONARY) {
-		applying.record = folding;
-		applying.record.change = record->payload;
-		error = dictionary_note(b->rows, &applying.record);
-	}
-	if (error || record->kind != RECORD_CHANGE)
-		return error;
-	error = change_split(record->payload, &folding.change, &folding.bodies_at);
-	b->rows->rows.emails_only = s && s->whole && record->seq <= s->as_of;
-	if (!error)
-		error = index_rows_fold(b->rows, &folding);
+	if ((record->kind != RECORD_CHANGE && record->kind != RECORD_DICTIONARY) || !is_wanted(b, record))
+		return 0;
+	error = attempt_make(b, &attempt);
 	return error ? error : rebuild_breathe(b, record->payload.len);
 }
 
 struct segment_list_of_ids {
 	uint64_t *ids;
 	size_t count, room;
+	uint64_t from; /* what ends before it is not wanted */
 };
 
 static int segment_note(void *context, const struct segment_info *info)
 {
 	struct segment_list_of_ids *list = context;
 
+	if (info->last_seq <= list->from)
+		return 0;
 	if (list->count == list->room) {
 		size_t room = MAX(list->room * 2, 64);
 		uint64_t *grown = realloc(list->ids, room * sizeof(*grown));
@@ -230,14 +320,22 @@ static int segment_note(void *context, const struct segment_info *info)
 	return 0;
 }
 
-static int segments_fold(struct rebuild *b, bool salvage)
+/* Named already when the log was replayed. */
+static void damage_pass(void *context, const struct log_damage *damage)
 {
+	(void)context;
+	(void)damage;
+}
+
+static int segments_each(struct rebuild *b, record_reader *each)
+{
+	const struct segment_reading reading = {each, b->salvage ? damage_pass : NULL, b};
 	struct durability *log = b->store->log;
-	struct segment_list_of_ids list = {NULL, 0, 0};
+	struct segment_list_of_ids list = {NULL, 0, 0, b->from};
 	int error = log->ops->segments(log, segment_note, &list);
 
 	for (size_t i = 0; !error && i < list.count; i++)
-		error = log->ops->segment_read(log, list.ids[i], salvage, fold_record, b);
+		error = log->ops->segment_read(log, list.ids[i], &reading);
 	free(list.ids);
 	return error;
 }
@@ -249,7 +347,7 @@ static int referenced_collect(struct rebuild *b, uint64_t account, enum index_ta
 {
 	struct index_key key = key_of(id_make(account, 0));
 	struct index_walk walk = {NULL};
-	int error = index_walk_from(b->store->index, b->txn, table, key_slice(&key), &walk);
+	int error = index_walk_from(b->index, b->txn, table, key_slice(&key), &walk);
 
 	while (!error && id_account(key_number(walk.key, 0)) == account) {
 		struct entry entry;
@@ -282,7 +380,7 @@ static int unreferenced_drop_of(struct rebuild *b, uint64_t account, struct inde
 		if (!number_map_get(&found, id, &there))
 			error = index_email_forget(b->rows, id);
 		if (!error)
-			error = index_walk_from(b->store->index, b->txn, TABLE_EMAILS, key_slice(&next), walk);
+			error = index_walk_from(b->index, b->txn, TABLE_EMAILS, key_slice(&next), walk);
 	}
 	number_map_free(&found);
 	return error;
@@ -292,7 +390,7 @@ static int unreferenced_drop(struct rebuild *b)
 {
 	struct index_walk walk = {NULL};
 	struct index_key first = key_of(0);
-	int error = index_walk_from(b->store->index, b->txn, TABLE_EMAILS, key_slice(&first), &walk);
+	int error = index_walk_from(b->index, b->txn, TABLE_EMAILS, key_slice(&first), &walk);
 
 	while (!error)
 		error = unreferenced_drop_of(b, id_account(key_number(walk.key, 0)), &walk);
@@ -309,10 +407,10 @@ static int addresses_remake(struct rebuild *b)
 	struct index_walk walk = {NULL};
 	struct index_key first = key_of(0);
 	struct buffer key = BUFFER_INIT(4096);
-	int error = index_error(mdb_drop(b->txn, b->store->index->tables[TABLE_ADDRESSES], 0));
+	int error = index_error(mdb_drop(b->txn, b->index->tables[TABLE_ADDRESSES], 0));
 
 	if (!error)
-		error = index_walk_from(b->store->index, b->txn, TABLE_IDENTITIES, key_slice(&first), &walk);
+		error = index_walk_from(b->index, b->txn, TABLE_IDENTITIES, key_slice(&first), &walk);
 	while (!error) {
 		struct reader r = READER_INIT(walk.value);
 		struct op op;
@@ -322,7 +420,7 @@ static int addresses_remake(struct rebuild *b)
 			error = -EBADMSG;
 		else
 			error = index_put_number(
-				b->store->index, b->txn, TABLE_ADDRESSES, buffer_slice(&key), key_number(walk.key, 0));
+				b->index, b->txn, TABLE_ADDRESSES, buffer_slice(&key), key_number(walk.key, 0));
 		if (!error)
 			error = index_walk_next(&walk);
 	}
@@ -331,12 +429,10 @@ static int addresses_remake(struct rebuild *b)
 	return error == -ENOENT ? 0 : error;
 }
 
-static int rebuild_run(struct rebuild *b, bool salvage)
+static int rebuild_all(struct rebuild *b)
 {
-	int error = b->store->log->ops->replay(b->store->log, 0, salvage, find_record, b);
+	int error = index_rows_new(b->index, &b->rows);
 
-	if (!error)
-		error = index_rows_new(b->store->index, &b->rows);
 	if (error)
 		return error;
 	b->rows->rebuilding = true;
@@ -344,7 +440,7 @@ static int rebuild_run(struct rebuild *b, bool salvage)
 	if (!error)
 		error = snapshots_load(b);
 	if (!error)
-		error = segments_fold(b, salvage);
+		error = segments_each(b, fold_record);
 	if (!error)
 		error = rebuild_commit(b);
 	if (!error)
@@ -354,30 +450,120 @@ static int rebuild_run(struct rebuild *b, bool salvage)
 	if (!error)
 		error = addresses_remake(b);
 	if (!error)
-		error = index_put_number(b->store->index, b->txn, TABLE_META, INDEX_APPLIED, b->last_seq);
+		error = index_put_number(b->index, b->txn, TABLE_META, INDEX_APPLIED, b->last_seq);
 	if (!error)
-		error = index_put_number(b->store->index, b->txn, TABLE_META, INDEX_READY, 1);
+		error = index_put_number(b->index, b->txn, TABLE_META, INDEX_READY, 1);
 	return error ? error : rebuild_commit(b);
+}
+
+static void rebuild_undo(struct rebuild *b)
+{
+	if (b->txn) {
+		index_walk_end(&b->rows->entries);
+		mdb_txn_abort(b->txn);
+	}
+	b->txn = NULL;
+	index_rows_free(&b->rows);
+}
+
+static int tables_empty(struct rebuild *b)
+{
+	struct index *index = b->index;
+	MDB_txn *txn;
+	int error = index_begin(index, true, &txn);
+
+	if (error)
+		return error;
+	for (int i = 0; !error && i < TABLE_COUNT; i++)
+		error = i == TABLE_META ? 0 : index_error(mdb_drop(txn, index->tables[i], 0));
+	if (!error)
+		return index_commit(txn);
+	mdb_txn_abort(txn);
+	return error;
+}
+
+static void rebuild_clear(struct rebuild *b)
+{
+	rebuild_undo(b);
+	for (size_t i = 0; i < b->snapshot_count; i++) {
+		free(b->snapshots[i]->places);
+		free(b->snapshots[i]->open_places);
+		free(b->snapshots[i]);
+	}
+	free(b->snapshots);
+	number_map_free(&b->by_account);
+}
+
+/* After the snapshots are found. */
+static int rebuild_run(struct rebuild *b)
+{
+	int error = rebuild_all(b);
+
+	if (error != -EBADMSG || !b->salvage)
+		return error;
+	rebuild_undo(b);
+	b->careful = true;
+	error = tables_empty(b);
+	return error ? error : rebuild_all(b);
 }
 
 int store_rebuild(struct store *store, bool salvage)
 {
-	struct rebuild b = {.store = store};
-	int error = rebuild_run(&b, salvage);
+	struct rebuild b = {.store = store, .index = store->index, .until = UINT64_MAX, .salvage = salvage};
+	int error = store->log->ops->replay(store->log, 0, salvage, find_record, &b);
 
-	if (b.txn) {
-		index_walk_end(&b.rows->entries);
-		mdb_txn_abort(b.txn);
-	}
-	for (size_t i = 0; i < b.snapshot_count; i++) {
-		free(b.snapshots[i]->places);
-		free(b.snapshots[i]->open_places);
-		free(b.snapshots[i]);
-	}
-	free(b.snapshots);
-	number_map_free(&b.by_account);
-	index_rows_free(&b.rows);
 	if (!error)
-		atomic_store(&store->applied, b.last_seq);
+		error = rebuild_run(&b);
+	rebuild_clear(&b);
+	if (!error)
+		atomic_store(&store->applied, store->log->ops->last_seq(store->log));
 	return error;
+}
+
+/* ---- Beside the index in use ---- */
+
+int rebuild_beside(struct store *store, const struct rebuild_settings *settings, struct rebuild **ret_rebuild)
+{
+	struct rebuild *b = calloc(1, sizeof(*b));
+	int error;
+
+	if (!b)
+		return -ENOMEM;
+	b->store = store;
+	b->index = settings->index;
+	b->only = settings->only;
+	b->until = settings->until;
+	b->salvage = settings->salvage;
+	error = segments_each(b, find_record);
+	if (!error)
+		error = rebuild_run(b);
+	if (error)
+		rebuild_free(&b);
+	else
+		*ret_rebuild = b;
+	return error;
+}
+
+int rebuild_follow(struct rebuild *b, uint64_t until)
+{
+	int error;
+
+	if (until == b->until)
+		return 0;
+	b->from = b->until;
+	b->until = until;
+	b->rows->rebuilding = false;
+	error = rebuild_begin(b);
+	if (!error)
+		error = segments_each(b, fold_record);
+	return error ? error : rebuild_commit(b);
+}
+
+void rebuild_free(struct rebuild **rebuild)
+{
+	if (!*rebuild)
+		return;
+	rebuild_clear(*rebuild);
+	free(*rebuild);
+	*rebuild = NULL;
 }

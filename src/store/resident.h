@@ -29,6 +29,7 @@ struct shard {
 	atomic_bool inbox_full;
 	struct account *ended; /* to be told in the next tick */
 	size_t sweep;
+	bool has_stale; /* one of its accounts is */
 };
 MUST_CHECK int shard_new(struct store *store, unsigned number, struct shard **ret_shard);
 void shard_free(struct shard **shard);
@@ -36,6 +37,8 @@ void shard_free(struct shard **shard);
 MUST_CHECK int shard_snapshot(struct shard *shard, MDB_txn **ret_txn);
 void shard_snapshot_end(struct shard *shard);
 void shard_account_changed(struct shard *shard, uint64_t account); /* any thread */
+/* What is in memory of it may be wrong: its sessions end, and it is loaded anew once they have. Any thread. */
+void shard_account_stale(struct shard *shard, uint64_t account);
 void shard_inbox_run(struct shard *shard);
 
 /* ---- Accounts in memory ---- */
@@ -68,7 +71,8 @@ struct account {
 	struct shard *shard;
 	struct account *next_in_bucket, *idle_prev, *idle_next, *next_ended;
 	unsigned refs;
-	bool is_idle, ended; /* ended: deleted or disabled */
+	bool is_idle, ended; /* ended: deleted or disabled, or stale */
+	bool stale; /* not to be used any more, but gone only when nobody holds it and nothing of it is pending */
 	struct account_row row;
 	struct resident_mailbox **mailboxes; /* by name */
 	size_t mailbox_count, mailbox_room;
@@ -117,6 +121,8 @@ MUST_CHECK int change_start(struct account *account, const struct actor *actor, 
 /* Appends, folds, tells the listeners of `mailbox` and `other` (each may be NULL). `reserve`: the change frees space or is small. */
 MUST_CHECK int change_commit(struct account *account, const struct slice *bodies, size_t body_count, bool reserve,
 	struct view *by, struct mailbox *mailbox, struct mailbox *other);
+/* A change from the journal that the index does not have yet, while nobody is there to be told. The account keeps it in every case. */
+MUST_CHECK int change_restore(struct account *account, struct pending *pending);
 uint64_t account_new_id(const struct account *account, uint64_t nth);
 void account_tell(struct account *account, struct mailbox *mailbox);
 /* Names of keywords to bits; those not there yet are put into `fresh` and get the bits behind. -ENOBUFS, -EINVAL. */

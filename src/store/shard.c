@@ -170,6 +170,8 @@ int account_open(struct shard *shard, uint64_t account_id, struct account **ret_
 		return error;
 	if (account->row.deleted)
 		return -ENOENT;
+	if (account->stale)
+		return -EBUSY;
 	idle_unlink(account);
 	account->refs++;
 	*ret_account = account;
@@ -190,7 +192,9 @@ void account_release(struct account **account)
 
 /* ---- What other threads changed ---- */
 
-void shard_account_changed(struct shard *shard, uint64_t account)
+#define NOTICE_STALE ((uint64_t)1 << 63) /* in the inbox, beside the account's number */
+
+static void inbox_put(struct shard *shard, uint64_t account)
 {
 	lock_take(&shard->inbox_lock);
 	if (shard->inbox_count == shard->inbox_room) {
@@ -205,6 +209,35 @@ void shard_account_changed(struct shard *shard, uint64_t account)
 	shard->inbox[shard->inbox_count++] = account;
 	atomic_store(&shard->inbox_full, true);
 	lock_give(&shard->inbox_lock);
+}
+
+void shard_account_changed(struct shard *shard, uint64_t account)
+{
+	inbox_put(shard, account);
+}
+
+void shard_account_stale(struct shard *shard, uint64_t account)
+{
+	inbox_put(shard, account | NOTICE_STALE);
+}
+
+static void notice_take(struct shard *shard, uint64_t notice)
+{
+	struct account *account = account_in_memory(shard, notice & ~NOTICE_STALE);
+	bool was_ended = account && account->ended;
+
+	if (!account)
+		return;
+	if (notice & NOTICE_STALE) {
+		account->stale = account->ended = true;
+		shard->has_stale = true;
+	} else if (account_refresh(account)) {
+		return;
+	}
+	if (was_ended || !account->ended)
+		return;
+	account->next_ended = shard->ended;
+	shard->ended = account;
 }
 
 void shard_inbox_run(struct shard *shard)
@@ -222,15 +255,8 @@ void shard_inbox_run(struct shard *shard)
 	atomic_store(&shard->inbox_full, false);
 	lock_give(&shard->inbox_lock);
 	shard_snapshot_end(shard);
-	for (size_t i = 0; i < count; i++) {
-		struct account *account = account_in_memory(shard, ids[i]);
-		bool was_ended = account && account->ended;
-
-		if (!account || account_refresh(account) || was_ended || !account->ended)
-			continue;
-		account->next_ended = shard->ended;
-		shard->ended = account;
-	}
+	for (size_t i = 0; i < count; i++)
+		notice_take(shard, ids[i]);
 	free(ids);
 }
 
@@ -291,6 +317,27 @@ static void entries_sweep(struct shard *shard)
 	shard->sweep++;
 }
 
+/* Those that nobody holds any more: whoever comes next gets them from the index. */
+static void stale_evict(struct shard *shard)
+{
+	struct account *account = shard->idle_first, *next;
+
+	if (!shard->has_stale)
+		return;
+	for (; account; account = next) {
+		next = account->idle_next;
+		if (!account->stale || account->pending_first || account->listeners || account->held)
+			continue;
+		idle_unlink(account);
+		account_forget(account);
+	}
+	shard->has_stale = false;
+	for (size_t i = 0; i < SHARD_BUCKETS; i++) {
+		for (account = shard->accounts[i]; account; account = account->next_in_bucket)
+			shard->has_stale |= account->stale;
+	}
+}
+
 static void accounts_evict(struct shard *shard)
 {
 	uint64_t most = shard->store->settings.resident_accounts / shard->store->settings.shards;
@@ -314,6 +361,7 @@ void shard_tick(struct shard *shard)
 	applied_forget(shard);
 	shard_inbox_run(shard);
 	ended_tell(shard);
+	stale_evict(shard);
 	entries_sweep(shard);
 	accounts_evict(shard);
 }

@@ -202,34 +202,66 @@ static int log_open(struct store *store)
 	return disk_open(&settings, &store->log);
 }
 
-static int index_open_or_make(struct store *store, bool *ret_fresh)
+/* No index: it has to be made. One that LMDB could come to harm with is not opened. */
+static int index_find(struct store *store, bool *ret_make)
 {
 	struct slice dir = slice_of(store->dir);
-	int error = index_open(store->settings.files, dir, &store->index, ret_fresh);
+	struct buffer detail = BUFFER_INIT(1024);
+	bool fresh = false;
+	int error = index_verify(dir, INDEX_NAME, &detail);
 
-	if (error != -EBADMSG)
-		return error;
-	store_notice(store, "index-damaged", "it is made anew from the journal");
-	error = index_remove(store->settings.files, dir);
-	return error ? error : index_open(store->settings.files, dir, &store->index, ret_fresh);
+	if (!error)
+		error = index_open(
+			store->settings.files, dir, INDEX_NAME, store->settings.index_bytes_max, &store->index, &fresh);
+	if (error == -EBADMSG || error == -EIO) {
+		store_notice(store, "index-damaged", "%s; it is made anew from the journal",
+			detail.len ? buffer_text(&detail) : strerror(-error));
+		fresh = true;
+		error = 0;
+	}
+	if (error == -ENOENT) { /* none is begun there, which a power cut could leave as a torn one */
+		fresh = true;
+		error = 0;
+	}
+	if (!error && fresh)
+		index_close(&store->index);
+	buffer_free(&detail);
+	if (!error)
+		*ret_make = fresh;
+	return error;
+}
+
+/* From the journal, beside the one that may be there: it goes only when the new one is whole. */
+static int index_make(struct store *store, bool salvage)
+{
+	struct slice dir = slice_of(store->dir);
+	bool fresh;
+	int error = index_open(
+		store->settings.files, dir, INDEX_NEW_NAME, store->settings.index_bytes_max, &store->index, &fresh);
+
+	if (!error)
+		error = store_rebuild(store, salvage);
+	index_close(&store->index);
+	if (error && index_remove(store->settings.files, dir, INDEX_NEW_NAME)) /* the next start will try again */
+		store_notice(store, "index-left", "what was begun of a new index could not be removed");
+	if (!error)
+		error = index_replace(store->settings.files, dir);
+	return error ? error
+		     : index_open(store->settings.files, dir, INDEX_NAME, store->settings.index_bytes_max,
+			       &store->index, &fresh);
 }
 
 /* A log is replayed once for each time it is opened. */
 static int index_remake(struct store *store, bool salvage)
 {
-	struct slice dir = slice_of(store->dir);
-	bool fresh;
 	int error;
 
 	store_notice(store, "index-damaged", "what is new does not fit; it is made anew from the journal");
+	store->index_damaged = false;
 	store->log->ops->close(&store->log);
 	index_close(&store->index);
-	error = index_remove(store->settings.files, dir);
-	if (!error)
-		error = index_open(store->settings.files, dir, &store->index, &fresh);
-	if (!error)
-		error = log_open(store);
-	return error ? error : store_recover(store, true, salvage);
+	error = log_open(store);
+	return error ? error : index_make(store, salvage);
 }
 
 static int shards_make(struct store *store)
@@ -272,6 +304,7 @@ static int store_new(const struct store_settings *settings, struct store **ret_s
 	lock_init(&store->ingests.lock, settings->threads);
 	applier_init(store);
 	upkeep_init(store);
+	online_init(store);
 	dictionaries_init(store);
 	*ret_store = store;
 	return store->dir ? 0 : -ENOMEM;
@@ -285,6 +318,7 @@ static void store_free(struct store *store)
 	index_close(&store->index);
 	applier_free(store);
 	upkeep_free(store);
+	online_free(store);
 	lock_free(&store->directory_lock);
 	lock_free(&store->ingests.lock);
 	if (store->lock_file >= 0)
@@ -296,25 +330,27 @@ static void store_free(struct store *store)
 int store_open_quiet(const struct store_settings *settings, bool rebuild, bool salvage, struct store **ret_store)
 {
 	struct store *store = NULL;
-	bool fresh = false;
+	bool make = rebuild;
 	int error = store_new(settings, &store);
 
 	if (!error)
 		error = dir_lock(store);
-	if (!error && rebuild)
-		error = index_remove(store->settings.files, slice_of(store->dir));
 	if (!error)
-		error = index_open_or_make(store, &fresh);
+		error = index_remove(store->settings.files, slice_of(store->dir), INDEX_NEW_NAME);
+	if (!error && !make)
+		error = index_find(store, &make);
 	if (!error)
 		error = log_open(store);
 	if (!error)
-		error = store_recover(store, fresh, salvage);
+		error = shards_make(store);
+	if (!error)
+		error = make ? index_make(store, salvage) : store_recover(store, salvage);
 	if (error == -EBADMSG && store->index_damaged)
 		error = index_remake(store, salvage);
 	if (!error)
-		error = dictionaries_load(store);
+		error = store_recovered(store);
 	if (!error)
-		error = shards_make(store);
+		error = dictionaries_load(store);
 	if (error && store) {
 		if (store->log)
 			store->log->ops->close(&store->log);
@@ -349,6 +385,7 @@ void store_close(struct store **store)
 		return;
 	applier_end_waits(*store);
 	upkeep_stop(*store);
+	online_stop(*store);
 	/* First the log, so that everything accepted reaches the applier's queue, then that. */
 	(*store)->log->ops->close(&(*store)->log);
 	applier_stop(*store);

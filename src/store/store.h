@@ -42,6 +42,7 @@ struct store_settings {
 	uint64_t apply_delay_ms;      /* at most this long between durable and applied: 1,000 */
 	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
 	uint64_t compact_bytes_per_s; /* rate limit of compaction: 16,777,216 */
+	uint64_t index_bytes_max;     /* the index's file grows no larger; 0: as large as the disk lets it */
 	const struct file_system *files;     /* NULL: the real one */
 	const struct clock_source *clock;    /* NULL: clock_system() */
 	const struct thread_system *threads; /* NULL: the real ones */
@@ -147,7 +148,16 @@ struct store_check {
 	void (*report)(void *context, struct slice line); /* one per finding, readable */
 	void *context;
 };
-/* 0: sound (or mended as asked); -EBADMSG: findings were reported. Verifies every CRC, every body, counters against entries. */
+/* 0: sound; -EBADMSG: findings (mended, perhaps) were reported. Verifies every CRC, every body, counters against entries. */
 MUST_CHECK int store_check(const struct store_settings *settings, const struct store_check *check);
+/*
+ * The same while it is open and serves, in the background, of some accounts or (0) of all: the journal and the accounts' rows and messages are
+ * checked, or with rebuild_index the accounts' rows are made anew from the journal. .report is not used: ask store_check_poll(). One at a
+ * time: -EBUSY. From one thread at a time, no shard's.
+ */
+MUST_CHECK int store_check_start(
+	struct store *store, const struct store_check *check, const uint64_t *accounts, size_t count);
+/* Appends what was found since the last call, a line each. When it is over: as store_check(); -ECANCELED: the store closes. */
+MUST_CHECK int store_check_poll(struct store *store, struct buffer *lines, bool *ret_over);
 
 #endif

@@ -122,7 +122,7 @@ static int on_segment(void *context, const struct segment_info *info)
 	struct durability *log = context;
 	uint64_t last = 0;
 
-	(void)log->ops->segment_read(log, info->id, false, on_record, &last);
+	(void)log->ops->segment_read(log, info->id, &(struct segment_reading){on_record, NULL, &last});
 	return 0;
 }
 

@@ -244,7 +244,7 @@ static int drop_one(struct sim_disk *world)
 
 	if (error || !id)
 		return error;
-	error = ops->segment_read(world->log, id, false, look_at_record, world);
+	error = ops->segment_read(world->log, id, &(struct segment_reading){look_at_record, NULL, world});
 	if (error)
 		return error;
 	error = ops->pin(world->log, id);

@@ -128,6 +128,13 @@ static int on_record(void *context, const struct record_read *read)
 	return 0;
 }
 
+static void on_damage(void *context, const struct log_damage *damage)
+{
+	struct fixture *f = context;
+
+	f->notices += damage->segment == 1;
+}
+
 static int reopen(struct fixture *f, uint64_t from_seq, bool salvage)
 {
 	struct disk_settings settings = disk_settings_default();
@@ -416,8 +423,8 @@ static void what_is_applied_may_rot_without_harm(void **state)
 	assert_int_equal(f->notices, 1);
 	/* Asked for this very segment, it says so again. */
 	f->heard_count = 0;
-	assert_int_equal(f->log->ops->segment_read(f->log, 1, false, on_record, f), -EBADMSG);
-	assert_int_equal(f->log->ops->segment_read(f->log, 1, true, on_record, f), 0);
+	assert_int_equal(f->log->ops->segment_read(f->log, 1, &(struct segment_reading){on_record, NULL, f}), -EBADMSG);
+	assert_int_equal(f->log->ops->segment_read(f->log, 1, &(struct segment_reading){on_record, on_damage, f}), 0);
 	expect(f, 4, (const uint64_t[]){1, 1, 3, 4});
 }
 
@@ -481,8 +488,9 @@ static void a_reader_may_stop_it(void **state)
 
 	four_records(f);
 	assert_int_equal(reopen(f, 0, false), 0);
-	assert_int_equal(f->log->ops->segment_read(f->log, 1, false, stop_reading, f), 77);
-	assert_int_equal(f->log->ops->segment_read(f->log, 9, false, stop_reading, f), -ENOENT);
+	assert_int_equal(f->log->ops->segment_read(f->log, 1, &(struct segment_reading){stop_reading, NULL, f}), 77);
+	assert_int_equal(
+		f->log->ops->segment_read(f->log, 9, &(struct segment_reading){stop_reading, NULL, f}), -ENOENT);
 }
 
 static void each_use_has_its_own_seed(void **state)

@@ -167,6 +167,7 @@ static const struct durability_ops disk_ops = {
 	.unpin = disk_unpin,
 	.segments = disk_segments,
 	.segment_read = disk_segment_read,
+	.mend = disk_mend,
 	.segment_drop = disk_segment_drop,
 	.figures = disk_figures,
 };

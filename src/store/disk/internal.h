@@ -167,6 +167,7 @@ struct walk {
 	uint64_t bound;    /* numbers from here on are not this segment's */
 	uint64_t from_seq; /* records before it are passed over, and damage in them is only noticed */
 	bool salvage;
+	void (*damaged)(void *context, const struct log_damage *damage); /* NULL: notices */
 	/* The highest number that something durable claims to be durable, looked for when first needed. */
 	int (*proven)(struct walk *walk, uint64_t *ret_seq);
 	uint64_t claimed; /* the highest claim met so far */
@@ -183,7 +184,15 @@ MUST_CHECK int segment_claims(
 	struct disk *disk, struct segment *segment, uint64_t from, uint64_t end, uint64_t *ret_seq);
 /* Offset of the first record whose number is above `seq`; `end` when there is none. All up to `end` is known to be sound. */
 MUST_CHECK int segment_find(struct disk *disk, struct segment *segment, uint64_t seq, uint64_t end, uint64_t *ret_at);
-MUST_CHECK int disk_segment_read(
-	struct durability *d, uint64_t segment, bool salvage, record_reader *each, void *context);
+MUST_CHECK int disk_segment_read(struct durability *d, uint64_t segment, const struct segment_reading *reading);
+
+/* ---- mend.c ---- */
+enum {
+	DISK_MEND_BYTES_MAX = 1048576
+}; /* of a payload: what is longer takes random damage for a flipped bit too often */
+/* Finds the one flipped bit of a payload and puts it right in memory. */
+bool payload_mend(char *payload, const struct record_header *header, size_t *ret_bit);
+MUST_CHECK int disk_mend(struct durability *d, const struct log_damage *damage);
+MUST_CHECK int segment_block_check(const struct walk *walk);
 
 #endif

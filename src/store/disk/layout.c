@@ -168,6 +168,40 @@ void segment_seal_put(char sector[SEGMENT_SECTOR_BYTES], uint64_t seed, const st
 	put32(sector + SEAL_CRC, seeded_crc(seed, sector + SEAL_USED, SEAL_END - SEAL_USED));
 }
 
+/* A crash between the two seals leaves the second one zero. */
+static uint32_t seal_fault(const char *block, const char *seal, uint32_t at)
+{
+	if (is_zero(block + at, SEGMENT_SECTOR_BYTES))
+		return SEGMENT_HEADER_BYTES;
+	for (uint32_t i = 0; i < SEGMENT_SECTOR_BYTES; i++)
+		if (block[at + i] != seal[i])
+			return at + i;
+	return SEGMENT_HEADER_BYTES;
+}
+
+uint32_t segment_block_fault(
+	const char block[SEGMENT_HEADER_BYTES], const struct segment_header *header, const struct segment_seal *seal)
+{
+	char expected[SEGMENT_HEADER_BYTES], sector[SEGMENT_SECTOR_BYTES];
+	uint32_t first = SEGMENT_HEADER_BYTES;
+
+	segment_header_put(expected, header);
+	if (seal) {
+		segment_seal_put(sector, header->seed, seal);
+		first = MIN(seal_fault(block, sector, SEGMENT_SEAL_AT),
+			seal_fault(block, sector, SEGMENT_SEAL_AT + SEGMENT_COPY_AT));
+	}
+	for (uint32_t i = 0; i < first; i++) {
+		uint32_t in_copy = i % SEGMENT_COPY_AT;
+
+		if (in_copy >= SEGMENT_SEAL_AT && in_copy < SEGMENT_SEAL_AT + SEGMENT_SECTOR_BYTES)
+			continue;
+		if (block[i] != expected[i])
+			return i;
+	}
+	return first;
+}
+
 /* ---- Records ---- */
 
 uint64_t record_room(uint64_t payload_bytes)
@@ -222,4 +256,20 @@ bool record_header_get(const char from[RECORD_HEADER_BYTES], uint64_t seed, stru
 	ret_header->account = get64(from + RECORD_ACCOUNT);
 	ret_header->synced_seq = get64(from + RECORD_SYNCED_SEQ);
 	return ret_header->seq < SEQ_END && ret_header->synced_seq < ret_header->seq;
+}
+
+bool record_header_mend(char at[RECORD_HEADER_BYTES], uint64_t seed)
+{
+	struct record_header header;
+	uint32_t difference = get32(at + RECORD_CRC) ^
+			      seeded_crc(seed, at + RECORD_PAYLOAD_CRC, RECORD_HEADER_BYTES - RECORD_PAYLOAD_CRC);
+	size_t bit;
+
+	if (difference && !(difference & (difference - 1))) {
+		record_crc_put(at, seed); /* the checksum itself */
+	} else if (crc32c_find_bit(difference, RECORD_HEADER_BYTES - RECORD_PAYLOAD_CRC, &bit)) {
+		bit += (size_t)8 * RECORD_PAYLOAD_CRC;
+		at[bit / 8] = (char)(at[bit / 8] ^ 1 << bit % 8);
+	}
+	return record_header_get(at, seed, &header);
 }

@@ -57,6 +57,9 @@ enum segment_use {
 };
 enum segment_use segment_header_get(const char block[SEGMENT_HEADER_BYTES], uint64_t id,
 	struct segment_header *ret_header, bool *ret_sealed, struct segment_seal *ret_seal);
+/* Offset in the block of the first byte that is not as it was written; SEGMENT_HEADER_BYTES: none. `seal` NULL: of a seal nothing is known. */
+uint32_t segment_block_fault(
+	const char block[SEGMENT_HEADER_BYTES], const struct segment_header *header, const struct segment_seal *seal);
 void segment_seal_put(char sector[SEGMENT_SECTOR_BYTES], uint64_t seed, const struct segment_seal *seal);
 
 uint64_t record_room(uint64_t payload_bytes); /* bytes that a record takes in its segment */
@@ -64,6 +67,8 @@ void record_header_put(char to[RECORD_HEADER_BYTES], uint64_t seed, const struct
 /* Rewrites only synced_seq of a header that is not on disk yet. */
 void record_header_claim(char at[RECORD_HEADER_BYTES], uint64_t seed, uint64_t synced_seq);
 bool record_header_get(const char from[RECORD_HEADER_BYTES], uint64_t seed, struct record_header *ret_header);
+/* Puts right the one bit that is wrong in a header, its checksum included. False: more than that is. */
+bool record_header_mend(char at[RECORD_HEADER_BYTES], uint64_t seed);
 /* Can this be a header at all? A quick test that lets a search pass over most places. */
 bool record_header_maybe(const char from[RECORD_HEADER_BYTES], uint64_t seed);
 

@@ -135,11 +135,27 @@ int segment_find(struct disk *disk, struct segment *segment, uint64_t seq, uint6
 
 /* ---- Walking ---- */
 
-static void notice_damage(const struct walk *walk, const char *what)
+/* `at`: the wrong byte. `header` NULL: unknown. */
+static void tell_damage(const struct walk *walk, enum log_damage_part part, uint64_t at,
+	const struct record_header *header, bool mended)
 {
-	disk_notice(walk->disk, "journal-damaged", "segment %016llx offset %llu record %llu: %s",
-		(unsigned long long)walk->segment->id, (unsigned long long)walk->at, (unsigned long long)walk->expected,
-		what);
+	struct log_damage damage = {
+		.part = part, .segment = walk->segment->id, .at = at, .seq = walk->expected, .mended = mended};
+
+	if (header) {
+		damage.has_header = true;
+		damage.kind = header->kind;
+		damage.account = header->account;
+		damage.place = (struct record_place){
+			walk->segment->id, (uint32_t)(walk->at + RECORD_HEADER_BYTES), header->bytes};
+	}
+	if (walk->damaged)
+		walk->damaged(walk->context, &damage);
+	else
+		disk_notice(walk->disk, mended ? "journal-bit-mended" : "journal-damaged",
+			"segment %016llx offset %llu record %llu: %s", (unsigned long long)walk->segment->id,
+			(unsigned long long)walk->at, (unsigned long long)walk->expected,
+			part == LOG_RECORD_HEADER ? "header" : "payload");
 }
 
 static int deliver(struct walk *walk, const struct record_header *header, struct slice payload)
@@ -188,7 +204,45 @@ static int resync(struct walk *walk, struct window *w, uint64_t proven)
 	return 0;
 }
 
-/* What stands at walk->at is not the record expected there. */
+/* Is it the record expected here, but for one bit? Then it is delivered as it was meant. 1: it is not. */
+static int mend_record(struct walk *walk, struct window *w, bool has_header, const struct record_header *found)
+{
+	struct record_header header = *found;
+	struct slice bytes;
+	size_t bit = 0;
+	char *record;
+	int error = window_get(w, walk->at, RECORD_HEADER_BYTES, &bytes);
+
+	if (error)
+		return is_error(error) ? error : 1;
+	if (!has_header) {
+		char mended[RECORD_HEADER_BYTES];
+
+		memcpy(mended, bytes.at, sizeof(mended));
+		if (!record_header_mend(mended, w->segment->header.seed) ||
+			!record_header_get(mended, w->segment->header.seed, &header) || header.seq != walk->expected ||
+			!fits(w, walk->at, &header))
+			return 1;
+	}
+	error = window_get(w, walk->at, RECORD_HEADER_BYTES + (uint64_t)header.bytes, &bytes);
+	if (error)
+		return is_error(error) ? error : 1;
+	record = w->bytes + (walk->at - w->at);
+	if (has_header ? !payload_mend(record + RECORD_HEADER_BYTES, &header, &bit)
+		       : crc32c(0, record + RECORD_HEADER_BYTES, header.bytes) != header.payload_crc)
+		return 1;
+	tell_damage(walk, has_header ? LOG_RECORD_PAYLOAD : LOG_RECORD_HEADER,
+		walk->at + (has_header ? RECORD_HEADER_BYTES + bit / 8 : 0), &header, true);
+	error = deliver(walk, &header, (struct slice){record + RECORD_HEADER_BYTES, header.bytes});
+	if (!error)
+		step(walk, &header);
+	return error;
+}
+
+/*
+ * What stands at walk->at is not the record expected there. Nothing is mended that may be a torn end: what is damaged at random has the checksum of
+ * a flipped bit now and then.
+ */
 static int bad_record(struct walk *walk, struct window *w, bool has_header, const struct record_header *header)
 {
 	uint64_t proven;
@@ -196,19 +250,46 @@ static int bad_record(struct walk *walk, struct window *w, bool has_header, cons
 
 	if (error)
 		return error;
+	if (walk->expected <= proven || walk->expected < walk->from_seq) {
+		error = mend_record(walk, w, has_header, header);
+		if (error <= 0)
+			return error;
+	}
 	if (walk->expected > proven) {
 		walk->torn = walk->over = true;
 		return 0;
 	}
-	notice_damage(walk, has_header ? "payload" : "header");
+	tell_damage(
+		walk, has_header ? LOG_RECORD_PAYLOAD : LOG_RECORD_HEADER, walk->at, has_header ? header : NULL, false);
 	/* A body that nobody asked for does not keep the log from being opened; whoever reads it finds out by its own checksum. */
 	if (has_header && (walk->salvage || walk->expected < walk->from_seq)) {
 		step(walk, header);
 		return 0;
 	}
-	if (!walk->salvage)
+	if (!walk->salvage && walk->expected >= walk->from_seq)
 		return -EBADMSG;
-	return resync(walk, w, proven);
+	error = resync(walk, w, proven);
+	if (!error && !walk->salvage && (walk->over ? proven >= walk->from_seq : walk->expected > walk->from_seq))
+		return -EBADMSG; /* somebody asked for one of those that were passed over */
+	return error;
+}
+
+/* The zeros behind a record are not in its checksum. */
+static int check_padding(struct walk *walk, struct window *w, const struct record_header *header)
+{
+	uint64_t bytes = RECORD_HEADER_BYTES + (uint64_t)header->bytes, room = record_room(header->bytes);
+	struct slice all;
+	int error = window_get(w, walk->at, room, &all);
+
+	if (error)
+		return is_error(error) ? error : 0;
+	for (uint64_t i = bytes; i < room; i++) {
+		if (all.at[i]) {
+			tell_damage(walk, LOG_RECORD_PADDING, walk->at + i, header, true);
+			break;
+		}
+	}
+	return 0;
 }
 
 static int walk_record(struct walk *walk, struct window *w)
@@ -228,6 +309,8 @@ static int walk_record(struct walk *walk, struct window *w)
 	if (error || !has_header)
 		return bad_record(walk, w, has_header, &header);
 	error = deliver(walk, &header, payload);
+	if (!error && walk->damaged)
+		error = check_padding(walk, w, &header);
 	if (!error)
 		step(walk, &header);
 	return error;
@@ -255,7 +338,7 @@ static int all_proven(struct walk *walk, uint64_t *ret_seq)
 	return 0;
 }
 
-int disk_segment_read(struct durability *d, uint64_t id, bool salvage, record_reader *each, void *context)
+int disk_segment_read(struct durability *d, uint64_t id, const struct segment_reading *reading)
 {
 	struct disk *disk = disk_of(d);
 	struct segment *segment;
@@ -270,12 +353,16 @@ int disk_segment_read(struct durability *d, uint64_t id, bool salvage, record_re
 		.end = atomic_load(&segment->written),
 		.expected = segment->header.first_seq,
 		.bound = MIN(segment->last_seq, atomic_load(&disk->durable_seq)) + 1,
-		.salvage = salvage,
+		.salvage = reading->damaged != NULL,
+		.damaged = reading->damaged,
 		.proven = all_proven,
-		.each = each,
-		.context = context};
+		.each = reading->each,
+		.context = reading->context};
 	lock_give(&disk->lock);
-	error = segment_walk(&walk);
+	if (reading->damaged)
+		error = segment_block_check(&walk);
+	if (!error)
+		error = segment_walk(&walk);
 	segment_unref(disk, segment);
 	return error;
 }

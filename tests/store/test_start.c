@@ -1,0 +1,214 @@
+/* Starts in trouble: on a full disk, with an index that cannot grow, with a record that makes no sense. */
+#include "store/disk/file.h"
+#include "store/resident.h"
+#include "support.h"
+
+/* ---- No room for a whole segment ---- */
+
+struct quota {
+	struct file_system files;
+	uint64_t room; /* what can still be allocated */
+};
+
+static int quota_allocate(void *context, int file, uint64_t bytes)
+{
+	struct quota *quota = context;
+
+	if (bytes > quota->room)
+		return -ENOSPC;
+	quota->room -= bytes;
+	return file_system_real.allocate(NULL, file, bytes);
+}
+
+static int quota_truncate(void *context, int file, uint64_t bytes)
+{
+	struct quota *quota = context;
+	uint64_t before = 0;
+	int error = file_system_real.size(NULL, file, &before);
+
+	if (!error)
+		error = file_system_real.truncate(NULL, file, bytes);
+	if (!error && before > bytes)
+		quota->room += before - bytes;
+	return error;
+}
+
+static int try_deliver(struct world *w, const char *text)
+{
+	struct append_item item = {.internaldate = INT64_MIN};
+	uint32_t uid;
+	int error;
+
+	assert_int_equal(ingest_new(w->store, &item.ingest), 0);
+	error = ingest_write(item.ingest, slice_of(text));
+	if (!error)
+		error = ingest_finish(item.ingest);
+	if (!error)
+		error = mailbox_append(mailbox_inbox(w->account), &item, 1, &actor_lmtp, &uid);
+	ingest_free(&item.ingest);
+	return error;
+}
+
+static char *noise(size_t bytes)
+{
+	char *text = malloc(bytes + 1);
+
+	assert_non_null(text);
+	for (size_t i = 0; i < bytes; i++)
+		text[i] = (char)(33 + clock_random_u64(clock_system()) % 90);
+	text[bytes] = '\0';
+	return text;
+}
+
+/* The reserve of the last run is in a segment that is sealed by the start: what it gives back is enough to clean up in. */
+static void a_start_on_a_full_disk_lets_people_clean_up(void **state)
+{
+	struct quota quota = {.files = file_system_real, .room = 6 << 20};
+	char *text = noise(100000);
+	struct world w;
+	int error = 0;
+
+	(void)state;
+	quota.files.allocate = quota_allocate;
+	quota.files.truncate = quota_truncate;
+	quota.files.context = &quota;
+	world_make(&w);
+	w.settings.files = &quota.files;
+	world_open(&w);
+	world_account(&w);
+	for (int i = 0; !error && i < 200; i++)
+		error = try_deliver(&w, text);
+	assert_int_equal(error, -ENOSPC);
+	for (uint32_t round = 1; round <= 3; round++) {
+		quota.room = 0;
+		world_reopen(&w);
+		assert_int_equal(try_deliver(&w, text), -ENOSPC);
+		assert_int_equal(flag(mailbox_inbox(w.account), round, round, FLAGS_ADD, FLAG_DELETED), 1);
+		assert_int_equal(expunge(mailbox_inbox(w.account), round, round), 1);
+		assert_int_equal(store_wait_durable(w.store, account_seq(w.account)), 0);
+		assert_int_equal(try_deliver(&w, text), -ENOSPC);
+	}
+	/* With room again everything goes on, over the short segment. */
+	quota.room = 64 << 20;
+	error = -ENOSPC;
+	for (int i = 0; error == -ENOSPC && i < 200; i++) {
+		struct timespec pause = {0, 50000000};
+
+		error = try_deliver(&w, text);
+		nanosleep(&pause, NULL);
+	}
+	assert_int_equal(error, 0);
+	w.settings.files = NULL;
+	world_reopen(&w);
+	for (uint32_t uid = 1; uid <= 3; uid++)
+		assert_false(has_uid(mailbox_inbox(w.account), uid));
+	assert_true(has_uid(mailbox_inbox(w.account), 4));
+	free(text);
+	world_free(&w);
+}
+
+/* ---- No room in the index ---- */
+
+static void an_index_that_cannot_grow_does_not_stop_a_start(void **state)
+{
+	struct world w;
+	uint32_t messages;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	world_settle(&w);
+	w.settings.apply_delay_ms = 3600000;
+	world_reopen(&w);
+	for (unsigned i = 1; i <= 1500; i++)
+		deliver_numbered(mailbox_inbox(w.account), i);
+	flag(mailbox_inbox(w.account), 1, 5, FLAGS_ADD, FLAG_SEEN);
+	expunge(mailbox_inbox(w.account), 2, 2);
+	messages = mailbox_inbox(w.account)->messages;
+	assert_int_equal(store_wait_durable(w.store, account_seq(w.account)), 0);
+	w.settings.index_bytes_max = 1 << 17;
+	world_kill_and_reopen(&w);
+	assert_true(store_applied_seq(w.store) < store_durable_seq(w.store));
+	assert_int_equal(mailbox_inbox(w.account)->messages, messages);
+	assert_false(has_uid(mailbox_inbox(w.account), 2));
+	assert_true(entry_of(mailbox_inbox(w.account), 3).flags & FLAG_SEEN);
+	assert_int_equal(deliver_numbered(mailbox_inbox(w.account), 1501), 1501);
+	/* Still so at the next start; and with room again all of it gets into the index. */
+	world_reopen(&w);
+	assert_int_equal(mailbox_inbox(w.account)->messages, messages + 1);
+	w.settings.index_bytes_max = 0;
+	w.settings.apply_delay_ms = 20;
+	world_reopen(&w);
+	world_settle(&w);
+	assert_int_equal(store_applied_seq(w.store), store_durable_seq(w.store));
+	assert_int_equal(mailbox_inbox(w.account)->messages, messages + 1);
+	world_free(&w);
+}
+
+/* ---- A record that makes no sense ---- */
+
+static void report(void *context, struct slice line)
+{
+	struct buffer *lines = context;
+
+	buffer_put(lines, line);
+	buffer_put_byte(lines, '\n');
+}
+
+static void append_nonsense(struct world *w, uint64_t account)
+{
+	/* Its checksum is right. */
+	static const char change[] = "\x04\0\0\0\xff\xff\xff\xff";
+	struct appending what = {.account = account, .kind = RECORD_CHANGE};
+	uint64_t seq = 0;
+
+	what.change = (struct slice){change, sizeof(change) - 1};
+	assert_int_equal(store_append(w->store, &what, NULL, &seq), 0);
+	assert_int_equal(store_wait_durable(w->store, seq), 0);
+}
+
+static void a_record_that_makes_no_sense_is_set_aside(void **state)
+{
+	struct buffer lines = BUFFER_INIT(1 << 16);
+	struct store_check check = {.salvage = true, .report = report, .context = &lines};
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	deliver_numbered(mailbox_inbox(w.account), 1);
+	world_settle(&w);
+	w.settings.apply_delay_ms = 3600000;
+	world_reopen(&w);
+	append_nonsense(&w, w.account_id);
+	deliver_numbered(mailbox_inbox(w.account), 2);
+	assert_int_equal(store_wait_durable(w.store, account_seq(w.account)), 0);
+	account_release(&w.account);
+	store_close(&w.store);
+	w.failed = 0; /* the applier could not fold it */
+	assert_int_equal(store_open(&w.settings, &w.store), -EBADMSG);
+	assert_int_equal(store_check(&w.settings, &check), -EBADMSG);
+	assert_non_null(strstr(buffer_text(&lines), "it makes no sense, and is left out"));
+	buffer_reset(&lines);
+	check.salvage = false;
+	assert_int_equal(store_check(&w.settings, &check), 0);
+	world_open(&w);
+	assert_int_equal(mailbox_inbox(w.account)->messages, 2);
+	for (uint32_t uid = 1; uid <= 2; uid++)
+		assert_true(has_uid(mailbox_inbox(w.account), uid));
+	buffer_free(&lines);
+	world_free(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_start_on_a_full_disk_lets_people_clean_up),
+		cmocka_unit_test(an_index_that_cannot_grow_does_not_stop_a_start),
+		cmocka_unit_test(a_record_that_makes_no_sense_is_set_aside),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
