@@ -16,7 +16,7 @@ static const struct {
 	[CLI_ALLOW] = {"allow", "LIST", "protocols, with commas: imap,pop3,jmap,smtp"},
 	[CLI_DISABLE] = {"disable", NULL, "no login, mail is refused for now"},
 	[CLI_ENABLE] = {"enable", NULL, "the opposite"},
-	[CLI_REBUILD_INDEX] = {"rebuild-index", NULL, "throw the index away and make it from the journal"},
+	[CLI_REBUILD_INDEX] = {"rebuild-index", NULL, "make the index anew from the journal"},
 	[CLI_SALVAGE] = {"salvage", NULL, "step over damaged records, naming them"},
 	[CLI_HELP] = {"help", NULL, "this"},
 };
@@ -47,8 +47,8 @@ static const struct cli_command commands[] = {
 	{"status", "", "", "figures of the running server", BIT(CLI_JSON), 0, 0, cli_server_status},
 	{"reload", "", "", "make the server read its configuration again", 0, 0, 0, cli_server_reload},
 	{"stop", "", "", "make the server end, in order", 0, 0, 0, cli_server_stop},
-	{"check", "", "", "verify a data directory that is not in use", BIT(CLI_REBUILD_INDEX) | BIT(CLI_SALVAGE), 0, 0,
-		cli_check},
+	{"check", "", "[ADDRESS...]", "verify all there is, or some accounts; also while the server runs",
+		BIT(CLI_REBUILD_INDEX) | BIT(CLI_SALVAGE), 0, MANY, cli_check},
 };
 
 /* ---- Help ---- */

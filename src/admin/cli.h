@@ -53,6 +53,8 @@ enum cli_status cli_complain(struct cli *cli, enum cli_status status, const char
  */
 json_t *cli_ask(struct cli *cli, json_t *request);
 enum cli_status cli_do(struct cli *cli, json_t *request); /* where only success matters */
+/* Is a server running, and this a connection to it? Otherwise nothing has been opened. */
+bool cli_reaches_server(struct cli *cli);
 void cli_disconnect(struct cli *cli);
 /* Root becomes the owner of the data directory (made if need be), whose files must be the server's own. */
 enum cli_status cli_become_owner(struct cli *cli);

@@ -182,6 +182,11 @@ static enum cli_status cli_connect(struct cli *cli)
 	return error ? data_open(cli) : CLI_DONE;
 }
 
+bool cli_reaches_server(struct cli *cli)
+{
+	return cli->fd >= 0 || server_connect(cli) == 0;
+}
+
 void cli_disconnect(struct cli *cli)
 {
 	if (cli->fd >= 0)

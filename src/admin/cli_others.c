@@ -1,4 +1,4 @@
-/* penfold domain ..., alias ..., status, reload, stop, check */
+/* penfold domain ..., alias ..., status, reload, stop */
 #include "admin/cli.h"
 
 /* ---- Domains ---- */
@@ -160,36 +160,4 @@ enum cli_status cli_server_reload(struct cli *cli)
 enum cli_status cli_server_stop(struct cli *cli)
 {
 	return cli_do(cli, json_pack("{s:s}", "cmd", "stop"));
-}
-
-/* ---- Checking ---- */
-
-static void print_finding(void *context, struct slice line)
-{
-	const struct cli *cli = context;
-
-	(void)fprintf(cli->out, "%.*s\n", SLICE_ARG(line));
-}
-
-enum cli_status cli_check(struct cli *cli)
-{
-	const struct store_settings settings = cli_store_settings(cli);
-	const struct store_check check = {.rebuild_index = cli->options[CLI_REBUILD_INDEX] != NULL,
-		.salvage = cli->options[CLI_SALVAGE] != NULL,
-		.report = print_finding,
-		.context = cli};
-	int error;
-
-	if (cli_become_owner(cli) != CLI_DONE)
-		return CLI_FAILED;
-	error = store_check(&settings, &check);
-	if (error == -EBUSY)
-		return cli_complain(cli, CLI_FAILED, "%.*s is in use; stop the server first (penfold stop).",
-			SLICE_ARG(settings.dir));
-	if (error == -EBADMSG)
-		return cli_complain(cli, CLI_FAILED, "%.*s is not sound.", SLICE_ARG(settings.dir));
-	if (error)
-		return cli_complain(cli, CLI_FAILED, "%.*s: %s", SLICE_ARG(settings.dir), strerror(-error));
-	(void)fprintf(cli->out, "%.*s is sound.\n", SLICE_ARG(settings.dir));
-	return CLI_DONE;
 }

@@ -29,6 +29,9 @@ static const struct command {
 	{"alias.list", "domain after", false, admin_alias_list},
 	/* targets: which to take off it; without: all of it. */
 	{"alias.delete", "address targets", true, admin_alias_delete},
+	/* addresses: array; without: all. What is found has to be asked for. */
+	{"check.start", "addresses rebuild_index salvage", true, admin_check_start},
+	{"check.poll", "", false, admin_check_poll},
 	{"status", "", false, admin_status},
 	{"reload", "", true, admin_reload},
 	{"stop", "", true, admin_stop},

@@ -82,6 +82,8 @@ json_t *admin_account_delete(struct admin_call *call);
 json_t *admin_alias_add(struct admin_call *call);
 json_t *admin_alias_list(struct admin_call *call);
 json_t *admin_alias_delete(struct admin_call *call);
+json_t *admin_check_start(struct admin_call *call);
+json_t *admin_check_poll(struct admin_call *call);
 json_t *admin_status(struct admin_call *call);
 json_t *admin_reload(struct admin_call *call);
 json_t *admin_stop(struct admin_call *call);

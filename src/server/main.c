@@ -16,7 +16,7 @@ static int usage(FILE *to, int status)
 			  "  penfold account add|list|info|set|passwd|delete ...\n"
 			  "  penfold alias   add|list|delete ...\n"
 			  "  penfold status | reload | stop             ask the running server\n"
-			  "  penfold check [--rebuild-index] [--salvage]  verify a data directory that is not in use\n"
+			  "  penfold check [--rebuild-index] [--salvage]  verify what is stored, and mend what can be\n"
 			  "\n"
 			  "Each says more with --help. Manual: penfold(1), penfold.conf(5).\n");
 	return status;

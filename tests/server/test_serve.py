@@ -523,8 +523,14 @@ def check_finds_damage(server):
     path = max(segments, key=segments.get)
     flip(path, segments[path] // 2)
     said = server.cli("check", status=1)
-    assert os.path.basename(path).split(".")[0] in said and "is not sound" in said, said
-    flip(path, segments[path] // 2)
+    assert os.path.basename(path).split(".")[0] in said and "put right" in said and "is not sound" in said, said
+    assert "is sound" in server.cli("check")
+    for at in (segments[path] // 2, segments[path] // 2 + 1):
+        flip(path, at)
+    said = server.cli("check", status=1)
+    assert os.path.basename(path).split(".")[0] in said and "beyond a single bit" in said and "is not sound" in said, said
+    for at in (segments[path] // 2, segments[path] // 2 + 1):
+        flip(path, at)
     assert "is sound" in server.cli("check")
     return said.splitlines()[0]
 
