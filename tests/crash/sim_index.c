@@ -12,16 +12,26 @@
 
 enum { PATH_ROOM = 128, PIECES_BYTES_MAX = 1 << 22 };
 
+/* The one in use, and the one made anew until it takes its place. Never are both open. */
+enum { PLACE_INDEX, PLACE_NEW, PLACES };
+static const char *const place_names[] = {"index", "index.new"};
+
+struct place {
+	char dir[PATH_ROOM + 16], data[PATH_ROOM + 32], lock[PATH_ROOM + 32];
+};
+
 struct sim_index {
 	struct file_system system; /* the simulated one, with what follows done to real names */
 	struct sim_files *files;
 	const struct file_system *inner;
-	char dir[PATH_ROOM], data[PATH_ROOM + 16], lock[PATH_ROOM + 16];
+	char dir[PATH_ROOM];
+	struct place places[PLACES];
 	void (*point)(void *context);
 	void *context;
 	dev_t device;
-	ino_t inode; /* of the real file that `file` stands for */
-	int file;    /* the simulated disk's; -1: none */
+	ino_t inode;               /* of the real file that `file` stands for */
+	int file;                  /* the simulated disk's; -1: none */
+	const struct place *place; /* where it lies */
 	uint64_t recycled;
 };
 
@@ -37,14 +47,18 @@ static bool is_ours(int fd, struct stat *status)
 
 static int file_of(const struct stat *status)
 {
-	int error = 0;
+	struct stat other;
+	int error;
 
 	active->point(active->context);
 	if (active->file >= 0 && active->inode == status->st_ino)
 		return 0;
 	sim_index_close(active);
+	active->place = &active->places[PLACE_INDEX];
+	if (stat(active->places[PLACE_NEW].data, &other) == 0 && other.st_ino == status->st_ino)
+		active->place = &active->places[PLACE_NEW];
 	error = active->inner->open(
-		active->files ? active->inner->context : NULL, active->data, FILE_WRITE, &active->file);
+		active->files ? active->inner->context : NULL, active->place->data, FILE_WRITE, &active->file);
 	if (error)
 		active->file = -1;
 	active->inode = status->st_ino;
@@ -52,11 +66,11 @@ static int file_of(const struct stat *status)
 }
 
 /* Whatever became of it in the simulation, the map shows. */
-static void mirror(int fd, uint64_t at, size_t len)
+static void mirror(int fd, const struct place *place, uint64_t at, size_t len)
 {
 	struct slice all;
 
-	if (!sim_files_get(active->files, active->data, &all))
+	if (!sim_files_get(active->files, place->data, &all))
 		return;
 	all = slice_first(slice_from(all, (size_t)at), len);
 	while (all.len) {
@@ -74,7 +88,7 @@ static ssize_t caught_write(int fd, const struct stat *status, struct slice byte
 
 	if (!error) {
 		error = active->inner->write(active->inner->context, active->file, at, bytes);
-		mirror(fd, at, bytes.len);
+		mirror(fd, active->place, at, bytes.len);
 	}
 	if (!error && (fcntl(fd, F_GETFL) & O_DSYNC))
 		error = sim_files_sync_range(active->files, active->file, at, bytes.len);
@@ -163,13 +177,17 @@ static int index_make_dir(void *context, const char *path)
 static int index_unlink(void *context, const char *path)
 {
 	struct sim_index *index = context;
+	bool of_index = false;
 	int error;
 
 	index->point(index->context);
-	if (strcmp(path, index->lock) == 0) /* lives as long as a machine runs, and is made anew */
-		return unlink(path) < 0 ? -errno : 0;
+	for (size_t i = 0; i < PLACES; i++) {
+		if (strcmp(path, index->places[i].lock) == 0) /* lives as long as a machine runs, and is made anew */
+			return unlink(path) < 0 ? -errno : 0;
+		of_index |= strcmp(path, index->places[i].data) == 0;
+	}
 	error = index->inner->unlink(index->inner->context, path);
-	if (error || strcmp(path, index->data) != 0)
+	if (error || !of_index)
 		return error;
 	sim_index_close(index);
 	CHECK(unlink(path) == 0);
@@ -209,6 +227,10 @@ static int index_rename(void *context, const char *from, const char *to)
 
 	index->point(index->context);
 	error = index->inner->rename(INNER, from, to);
+	if (!error && is_of_index(index, from)) {
+		sim_index_close(index);
+		CHECK(rename(from, to) == 0);
+	}
 	index->recycled += !error && slice_ends(slice_of(to), SLICE(".seg"));
 	return error;
 }
@@ -222,8 +244,13 @@ struct sim_index *sim_index_new(struct sim_files *files, const char *dir, void (
 
 	CHECK(index && !active && strlen(dir) < PATH_ROOM && stat(dir, &status) == 0);
 	(void)snprintf(index->dir, sizeof(index->dir), "%s", dir);
-	(void)snprintf(index->data, sizeof(index->data), "%s/index/data.mdb", dir);
-	(void)snprintf(index->lock, sizeof(index->lock), "%s/index/lock.mdb", dir);
+	for (size_t i = 0; i < PLACES; i++) {
+		struct place *place = &index->places[i];
+
+		(void)snprintf(place->dir, sizeof(place->dir), "%s/%s", dir, place_names[i]);
+		(void)snprintf(place->data, sizeof(place->data), "%s/data.mdb", place->dir);
+		(void)snprintf(place->lock, sizeof(place->lock), "%s/lock.mdb", place->dir);
+	}
 	index->files = files;
 	index->inner = sim_files_system(files);
 	index->system = (struct file_system){index_open, index_close, index_read, index_write, index_zero, index_sync,
@@ -256,24 +283,28 @@ void sim_index_close(struct sim_index *index)
 	index->file = -1;
 }
 
-void sim_index_settle(struct sim_index *index)
+static void settle(struct sim_index *index, const struct place *place)
 {
-	char dir[PATH_ROOM + 16];
 	struct slice bytes;
 	int fd;
 
-	(void)snprintf(dir, sizeof(dir), "%s/index", index->dir);
-	(void)unlink(index->lock);
-	if (!sim_files_get(index->files, index->data, &bytes)) {
-		(void)unlink(index->data);
-		(void)rmdir(dir);
+	(void)unlink(place->lock);
+	if (!sim_files_get(index->files, place->data, &bytes)) {
+		(void)unlink(place->data);
+		(void)rmdir(place->dir);
 		return;
 	}
-	(void)mkdir(dir, 0700);
-	fd = open(index->data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	(void)mkdir(place->dir, 0700);
+	fd = open(place->data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	CHECK(fd >= 0 && ftruncate(fd, (off_t)bytes.len) == 0);
-	mirror(fd, 0, bytes.len);
+	mirror(fd, place, 0, bytes.len);
 	CHECK(close(fd) == 0);
+}
+
+void sim_index_settle(struct sim_index *index)
+{
+	for (size_t i = 0; i < PLACES; i++)
+		settle(index, &index->places[i]);
 }
 
 uint64_t sim_index_recycled(struct sim_index *index)
@@ -288,7 +319,8 @@ void sim_index_lose(struct sim_index *index)
 {
 	struct slice bytes;
 
-	if (sim_files_get(index->files, index->data, &bytes))
-		(void)index->inner->unlink(index->inner->context, index->data);
+	for (size_t i = 0; i < PLACES; i++)
+		if (sim_files_get(index->files, index->places[i].data, &bytes))
+			(void)index->inner->unlink(index->inner->context, index->places[i].data);
 	sim_index_settle(index);
 }

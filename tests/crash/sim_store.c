@@ -319,9 +319,14 @@ static int tap_segments(
 	return sim_of(d)->log->ops->segments(sim_of(d)->log, each, context);
 }
 
-static int tap_segment_read(struct durability *d, uint64_t segment, bool salvage, record_reader *each, void *context)
+static int tap_segment_read(struct durability *d, uint64_t segment, const struct segment_reading *reading)
 {
-	return sim_of(d)->log->ops->segment_read(sim_of(d)->log, segment, salvage, each, context);
+	return sim_of(d)->log->ops->segment_read(sim_of(d)->log, segment, reading);
+}
+
+static int tap_mend(struct durability *d, const struct log_damage *damage)
+{
+	return sim_of(d)->log->ops->mend(sim_of(d)->log, damage);
 }
 
 static int tap_segment_drop(struct durability *d, uint64_t segment)
@@ -349,6 +354,7 @@ static const struct durability_ops tap_ops = {
 	.unpin = tap_unpin,
 	.segments = tap_segments,
 	.segment_read = tap_segment_read,
+	.mend = tap_mend,
 	.segment_drop = tap_segment_drop,
 	.figures = tap_figures,
 };

@@ -101,17 +101,15 @@ static void tell(const struct options *options, const struct progress *progress,
 /* What a process that came to a bad end left in memory. */
 static void clear_up(const struct options *options, pid_t child)
 {
-	static const char *const names[] = {"/index/data.mdb", "/index/lock.mdb", "/lock"};
+	static const char *const names[] = {"/index/data.mdb", "/index/lock.mdb", "/index", "/index.new/data.mdb",
+		"/index.new/lock.mdb", "/index.new", "/lock", ""};
 	char dir[80], path[100];
 
 	(void)snprintf(dir, sizeof(dir), "%.40s/penfold-sim-%d", options->tmpfs, (int)child);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		(void)snprintf(path, sizeof(path), "%s%s", dir, names[i]);
-		(void)unlink(path);
+		(void)remove(path);
 	}
-	(void)snprintf(path, sizeof(path), "%s/index", dir);
-	(void)rmdir(path);
-	(void)rmdir(dir);
 }
 
 /* How many processes came to a bad end. */
