@@ -119,8 +119,11 @@ static int write_again(struct disk *disk, struct segment *segment, uint64_t prov
 	if (!bytes)
 		return -ENOMEM;
 	error = segment_find(disk, segment, proven, segment->used, &at);
-	if (!error && at == SEGMENT_HEADER_BYTES)
-		at = 0; /* the header came with the first record */
+	if (!error &&
+		at == SEGMENT_HEADER_BYTES) { /* the header came with the first record; a copy of it may be torn */
+		segment_header_put(bytes, &segment->header);
+		error = files->write(files->context, segment->file, 0, (struct slice){bytes, SEGMENT_HEADER_BYTES});
+	}
 	for (; !error && at < segment->used; at += have) {
 		size_t want = (size_t)MIN((uint64_t)DISK_PIECE_BYTES, segment->used - at);
 
