@@ -33,9 +33,10 @@ struct segment {
 	uint64_t file_bytes;
 	_Atomic uint32_t written; /* up to here the file has the bytes */
 	/* Under table.lock: */
-	bool sealed;  /* its seal is durable */
-	bool dropped; /* renamed away; lives on while pins or refs are left */
-	int file;     /* -1: not open */
+	bool sealed;      /* its seal is durable; one from an earlier run may be in the page cache only */
+	bool seal_synced; /* this run made it durable */
+	bool dropped;     /* renamed away; lives on while pins or refs are left */
+	int file;         /* -1: not open */
 	unsigned refs, pins;
 	uint64_t touched;
 	struct segment *next; /* in one of disk's lists, under disk.lock */
@@ -192,6 +193,8 @@ enum {
 }; /* of a payload: what is longer takes random damage for a flipped bit too often */
 /* Finds the one flipped bit of a payload and puts it right in memory. */
 bool payload_mend(char *payload, const struct record_header *header, size_t *ret_bit);
+MUST_CHECK int segment_block_write(
+	struct disk *disk, const struct segment *segment); /* of a sealed one, anew; synced */
 MUST_CHECK int disk_mend(struct durability *d, const struct log_damage *damage);
 MUST_CHECK int segment_block_check(const struct walk *walk);
 

@@ -19,7 +19,7 @@ int segment_seal(struct disk *disk, struct segment *segment)
 	if (error)
 		return error;
 	lock_take(&disk->table.lock);
-	segment->sealed = true;
+	segment->sealed = segment->seal_synced = true;
 	lock_give(&disk->table.lock);
 	return 0;
 }

@@ -65,7 +65,7 @@ static int segment_write(struct disk *disk, const struct segment *segment, uint6
 	return error ? error : closed;
 }
 
-static int mend_block(struct disk *disk, const struct segment *segment)
+int segment_block_write(struct disk *disk, const struct segment *segment)
 {
 	struct segment_seal seal = {segment->last_seq, segment->used};
 	char block[SEGMENT_HEADER_BYTES];
@@ -121,7 +121,7 @@ int disk_mend(struct durability *d, const struct log_damage *damage)
 	if (error)
 		return error;
 	if (damage->part == LOG_SEGMENT_HEADER) {
-		error = mend_block(disk, segment);
+		error = segment_block_write(disk, segment);
 	} else {
 		record = malloc((size_t)record_room(damage->place.bytes));
 		error = record ? mend_bytes(disk, segment, damage, record) : -ENOMEM;

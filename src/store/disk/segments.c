@@ -246,6 +246,37 @@ static int may_drop(struct disk *disk, const struct segment *segment)
 }
 
 /*
+ * Without its seal a segment ends where the one after it begins; once that is dropped, only the seal tells its end from damage. One that a
+ * start found may never have been synced by the run that wrote it.
+ */
+static int seal_before(struct disk *disk, uint64_t id)
+{
+	struct segment *before = NULL;
+	bool synced = true;
+	int error = 0;
+
+	lock_take(&disk->table.lock);
+	for (size_t at = table_index(&disk->table, id); at > 0 && !before; at--)
+		if (!disk->table.at[at - 1]->dropped)
+			before = disk->table.at[at - 1];
+	if (before && !before->sealed)
+		error = -EBUSY;
+	else if (before)
+		synced = before->seal_synced;
+	if (!synced)
+		before->refs++;
+	lock_give(&disk->table.lock);
+	if (synced)
+		return error;
+	error = segment_block_write(disk, before);
+	lock_take(&disk->table.lock);
+	before->seal_synced = !error;
+	lock_give(&disk->table.lock);
+	segment_unref(disk, before);
+	return error;
+}
+
+/*
  * Renamed at once, so that drops are durable in their order and a crash does not bring back a segment that was dropped before another;
  * whoever has it pinned reads on through the open file.
  */
@@ -254,8 +285,10 @@ int disk_segment_drop(struct durability *d, uint64_t id)
 	struct disk *disk = disk_of(d);
 	char from[DISK_PATH_MAX], to[DISK_PATH_MAX];
 	struct segment *segment;
-	int error;
+	int error = seal_before(disk, id);
 
+	if (error)
+		return error;
 	lock_take(&disk->table.lock);
 	segment = table_find(&disk->table, id);
 	error = !segment || segment->dropped ? -ENOENT : may_drop(disk, segment);
