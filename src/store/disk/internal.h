@@ -188,9 +188,8 @@ MUST_CHECK int segment_find(struct disk *disk, struct segment *segment, uint64_t
 MUST_CHECK int disk_segment_read(struct durability *d, uint64_t segment, const struct segment_reading *reading);
 
 /* ---- mend.c ---- */
-enum {
-	DISK_MEND_BYTES_MAX = 1048576
-}; /* of a payload: what is longer takes random damage for a flipped bit too often */
+/* Of a payload: what is longer takes random damage for a flipped bit too often. */
+enum { DISK_MEND_BYTES_MAX = 1048576 };
 /* Finds the one flipped bit of a payload and puts it right in memory. */
 bool payload_mend(char *payload, const struct record_header *header, size_t *ret_bit);
 MUST_CHECK int segment_block_write(

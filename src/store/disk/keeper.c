@@ -155,6 +155,14 @@ static int make_spare(struct disk *disk, const struct segment *dropped, uint64_t
 
 /* ---- The keeper's thread ---- */
 
+/* A short one is to give way to a whole one, so it does not count. */
+static unsigned spares_ready(const struct disk *disk)
+{
+	const struct segment *first = disk->ready.first;
+
+	return disk->ready.count - (first && first->file_bytes != disk->settings.segment_bytes);
+}
+
 /* Each of these does one thing if there is something to do. With disk.lock, which they let go meanwhile. */
 
 static bool seal_one(struct disk *disk)
@@ -180,7 +188,7 @@ static bool recycle_one(struct disk *disk)
 
 	if (!dropped)
 		return false;
-	if (disk->ready.count >= disk->settings.spares ||
+	if (spares_ready(disk) >= disk->settings.spares ||
 		make_spare(disk, dropped, disk->settings.segment_bytes) != 0) {
 		lock_give(&disk->lock);
 		segment_path(disk, dropped, path);
@@ -259,7 +267,7 @@ static bool make_one(struct disk *disk, int64_t *retry_us)
 	const struct thread_system *threads = disk->settings.threads;
 	int error;
 
-	if (disk->ready.count >= disk->settings.spares)
+	if (spares_ready(disk) >= disk->settings.spares)
 		return false;
 	if (disk->no_room && thread_now_us(threads) < *retry_us)
 		return false;
@@ -275,12 +283,12 @@ static bool make_one(struct disk *disk, int64_t *retry_us)
 }
 
 /* Tells the admin when room ran out and when it came back. */
-static void tell(struct disk *disk, bool *told)
+static bool tell(struct disk *disk, bool *told)
 {
 	int error = disk->no_room;
 
 	if (*told == !!error)
-		return;
+		return false;
 	*told = !!error;
 	lock_give(&disk->lock);
 	if (error)
@@ -288,6 +296,7 @@ static void tell(struct disk *disk, bool *told)
 	else
 		disk_notice(disk, "journal-room-again", "segments can be made again");
 	lock_take(&disk->lock);
+	return true;
 }
 
 void *disk_keeper_run(void *arg)
@@ -298,10 +307,10 @@ void *disk_keeper_run(void *arg)
 
 	lock_take(&disk->lock);
 	while (!disk->stopping) {
-		tell(disk, &told);
-		if (seal_one(disk) || recycle_one(disk) || drop_short(disk) || make_one(disk, &retry_us))
+		if (tell(disk, &told) || seal_one(disk) || recycle_one(disk) || drop_short(disk) ||
+			make_one(disk, &retry_us))
 			continue;
-		if (disk->ready.count < disk->settings.spares)
+		if (spares_ready(disk) < disk->settings.spares)
 			condition_wait_until(&disk->keep, &disk->lock, retry_us);
 		else
 			condition_wait(&disk->keep, &disk->lock);
