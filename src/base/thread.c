@@ -2,7 +2,6 @@
 
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -50,14 +49,6 @@ void thread_pause(const struct thread_system *by, int64_t us)
 		by->sleep(by->context, NULL, NULL, by->now_us(by->context) + us);
 	else
 		(void)nanosleep(&pause, NULL);
-}
-
-void thread_run_in_batches(const struct thread_system *by)
-{
-	const struct sched_param none = {0};
-
-	if (!by)
-		(void)sched_setscheduler(0, SCHED_BATCH, &none); /* of this thread only */
 }
 
 void thread_run_below_others(const struct thread_system *by)

@@ -49,8 +49,7 @@ MUST_CHECK int thread_start(
 void thread_join(struct thread *thread);
 int64_t thread_now_us(const struct thread_system *by);
 void thread_pause(const struct thread_system *by, int64_t us);
-/* The calling thread stands back: it lets others finish their turn (batch scheduling), or is served after them (a lower priority). */
-void thread_run_in_batches(const struct thread_system *by);
+/* The calling thread is served after the others of the process. */
 void thread_run_below_others(const struct thread_system *by);
 
 void lock_init(struct lock *lock, const struct thread_system *by);

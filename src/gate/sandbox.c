@@ -396,12 +396,8 @@ static int add_gate_calls(scmp_filter_ctx filter)
 static int add_scheduling_calls(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp itself = SCMP_A0(SCMP_CMP_EQ, 0);
-	const struct scmp_arg_cmp gives_way = SCMP_A1(SCMP_CMP_EQ, SCHED_BATCH);
-	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setscheduler), 2, itself, gives_way);
-
-	if (!error)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2,
-			SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1(SCMP_CMP_EQ, 0));
+	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2,
+		SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1(SCMP_CMP_EQ, 0));
 	/* Its own limits are looked at, not changed. */
 	if (!error)
 		error = seccomp_rule_add(

@@ -164,6 +164,8 @@ static struct slot take_place(struct disk *disk, struct record *record, uint32_t
 	atomic_fetch_add_explicit(&batch->copying, 1, memory_order_relaxed);
 	disk->writer_idle = false;
 	disk->records++;
+	if (disk->awaited && disk->records >= disk->awaited)
+		slot.wake_writer = true;
 	disk->bytes += record_room(bytes);
 	return slot;
 }

@@ -91,7 +91,9 @@ struct disk {
 	struct batch batches[2];
 	uint64_t filling;
 	uint64_t records, bytes, syncs;
-	_Atomic uint32_t done[2]; /* counts finished batches of that parity: what wait() sleeps on */
+	uint64_t taken, last_batch; /* of `records`: in batches so far, and in the last one */
+	uint64_t awaited;           /* the writer waits until there are so many records; 0: it does not */
+	_Atomic uint32_t done[2];   /* counts finished batches of that parity: what wait() sleeps on */
 	_Atomic unsigned waiters;
 
 	uint64_t next_id;

@@ -1,7 +1,7 @@
 #include "store/disk/internal.h"
 
 #define COPY_AWAITED 0x80000000u
-enum { COPY_LOOKS = 500 };
+enum { COPY_LOOKS = 500, CROWD_RECORDS = 4, GATHER_US = 300 };
 
 /* ---- Waking those who wait for a batch, and nobody else ---- */
 
@@ -126,11 +126,31 @@ static int write_chunks(struct disk *disk, struct batch *batch)
 	return error;
 }
 
+/*
+ * Where many append at the same time, the writer would be up again for the first one or two of them, take a processor from those who are about
+ * to, and sync far too often. So after a batch of several records it gives as many a moment to come. One alone who waits for his answer
+ * is served at once. With disk.lock.
+ */
+static void gather(struct disk *disk)
+{
+	const struct thread_system *threads = disk->settings.threads;
+	int64_t until;
+
+	if (disk->last_batch < CROWD_RECORDS)
+		return;
+	until = thread_now_us(threads) + GATHER_US;
+	disk->awaited = disk->taken + disk->last_batch;
+	while (disk->records < disk->awaited && !disk->stopping && thread_now_us(threads) < until)
+		condition_wait_until(&disk->work, &disk->lock, until);
+	disk->awaited = 0;
+}
+
 /* Takes everything that waits; NULL: the log is being closed and nothing is left. With disk.lock. */
 static struct batch *take_batch(struct disk *disk)
 {
 	struct batch *batch = &disk->batches[disk->filling & 1];
 
+	gather(disk);
 	while (!batch->last) {
 		if (disk->stopping)
 			return NULL;
@@ -138,6 +158,8 @@ static struct batch *take_batch(struct disk *disk)
 		condition_wait(&disk->work, &disk->lock);
 	}
 	disk->writer_idle = false;
+	disk->last_batch = disk->records - disk->taken;
+	disk->taken = disk->records;
 	disk->filling++;
 	condition_wake_all(&disk->room);
 	return batch;
@@ -195,12 +217,8 @@ void *disk_writer_run(void *arg)
 	struct disk *disk = arg;
 	struct batch *batch;
 
-	/*
-	 * Nothing waits on purpose, but where all processors are busy the writer should not take one from those who are about to append: so
-	 * they finish their turn, and one sync then serves all of them. On an idle machine it changes nothing.
-	 */
-	thread_run_in_batches(disk->settings.threads);
 	lock_take(&disk->lock);
+	disk->taken = disk->records;
 	while ((batch = take_batch(disk)) && write_batch(disk, batch) == 0)
 		continue;
 	disk->writer_ended = true;
