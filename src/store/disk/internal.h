@@ -91,9 +91,8 @@ struct disk {
 	struct batch batches[2];
 	uint64_t filling;
 	uint64_t records, bytes, syncs;
-	uint64_t taken, last_batch; /* of `records`: in batches so far, and in the last one */
-	uint64_t awaited;           /* the writer waits until there are so many records; 0: it does not */
-	_Atomic uint32_t done[2];   /* counts finished batches of that parity: what wait() sleeps on */
+	uint64_t taken, last_batch, awaited; /* records: in batches; in the last one; that the writer waits for */
+	_Atomic uint32_t done[2];            /* counts finished batches of that parity: what wait() sleeps on */
 	_Atomic unsigned waiters;
 
 	uint64_t next_id;
@@ -104,7 +103,6 @@ struct disk {
 	struct segment_list dropped;  /* nobody uses them any more: to be recycled or removed */
 	unsigned spare_waiters;       /* appends that wait for one */
 	int no_room;                  /* why the last attempt to make a spare failed; 0: it did not */
-
 	bool threads;
 	struct thread writer, keeper;
 };
