@@ -68,20 +68,22 @@ uint64_t reader_be64(struct reader *r)
 	return big_endian(r, 8);
 }
 
-uint64_t reader_varint(struct reader *r)
+uint64_t reader_varint_long(struct reader *r)
 {
+	enum { BYTES_MAX = 10 };
+	size_t len = r->error ? 0 : MIN(r->rest.len, BYTES_MAX);
 	uint64_t value = 0;
 
-	for (unsigned shift = 0; shift < 70; shift += 7) {
-		uint8_t byte = reader_u8(r);
+	for (size_t i = 0; i < len; i++) {
+		uint8_t byte = (uint8_t)r->rest.at[i];
 
-		if (r->error)
-			return 0;
-		if (shift == 63 && byte > 1)
+		if (i == BYTES_MAX - 1 && byte > 1)
 			break;
-		value |= (uint64_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80))
+		value |= (uint64_t)(byte & 0x7f) << (7 * i);
+		if (!(byte & 0x80)) {
+			r->rest = slice_from(r->rest, i + 1);
 			return value;
+		}
 	}
 	r->error = -EBADMSG;
 	return 0;

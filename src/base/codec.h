@@ -22,7 +22,15 @@ uint32_t reader_le32(struct reader *r);
 uint64_t reader_le64(struct reader *r);
 uint32_t reader_be32(struct reader *r);
 uint64_t reader_be64(struct reader *r);
-uint64_t reader_varint(struct reader *r);
+uint64_t reader_varint_long(struct reader *r); /* what reader_varint() does with more than one byte */
+/* Most are one byte: rows of the index are full of them. */
+static inline uint64_t reader_varint(struct reader *r)
+{
+	if (r->error || !r->rest.len || (*r->rest.at & 0x80))
+		return reader_varint_long(r);
+	r->rest.len--;
+	return (unsigned char)*r->rest.at++;
+}
 struct slice reader_bytes(struct reader *r, size_t len);
 struct slice reader_sized(struct reader *r); /* varint length, then the bytes */
 MUST_CHECK int reader_error(const struct reader *r);
