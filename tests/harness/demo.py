@@ -109,9 +109,12 @@ class Demo:
     def core(self):
         """Pid of the core process that serves now (it may be another one than at the start)."""
         for pid in self.children():
-            with open(f"/proc/{pid}/comm") as file:
-                if file.read().strip() == "penfold-core":
-                    return pid
+            try:
+                with open(f"/proc/{pid}/comm") as file:
+                    if file.read().strip() == "penfold-core":
+                        return pid
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # ended meanwhile
         return None
 
     def wait_for(self, what, seconds=20):

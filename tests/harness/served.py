@@ -111,7 +111,7 @@ class Server:
                     with open(f"/proc/{pid}/comm") as comm:
                         if name in (None, comm.read().strip()):
                             found.append(int(pid))
-                except FileNotFoundError:
+                except (FileNotFoundError, ProcessLookupError):
                     pass
         return found
 

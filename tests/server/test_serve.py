@@ -137,7 +137,7 @@ def children_hold_nothing_of_others(server):
         links = [os.readlink(path) for path in glob.glob(f"/proc/{pid}/fd/*")]
         return {inodes[link[8:-1]] for link in links if link.startswith("socket:[") and inodes.get(link[8:-1])}
 
-    assert listens(server.children("penfold-gate")[0]) == {server.imap, server.imaps, server.pop3}
+    assert listens(server.wait_for(lambda: server.children("penfold-gate"))[0]) == {server.imap, server.imaps, server.pop3}
     assert listens(server.children("penfold-core")[0]) == {server.lmtp}
 
 
@@ -274,7 +274,7 @@ def gate_dies_often(server):
 
 def gate_dies(server):
     plain, tls = server.login("ann@example.org"), server.login("ann@example.org", tls_name="a.example.org")
-    gate = server.children("penfold-gate")[0]
+    gate = server.wait_for(lambda: server.children("penfold-gate"))[0]
     os.kill(gate, signal.SIGKILL)
     try:
         assert at_end(tls) == b""
