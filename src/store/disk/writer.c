@@ -1,7 +1,7 @@
 #include "store/disk/internal.h"
 
 #define COPY_AWAITED 0x80000000u
-enum { COPY_LOOKS = 500, CROWD_RECORDS = 4, GATHER_US = 300 };
+enum { COPY_LOOKS = 500, CROWD_RECORDS = 4, GATHER_US = 500 };
 
 /* ---- Waking those who wait for a batch, and nobody else ---- */
 
