@@ -145,3 +145,11 @@ void base64_encode(const char *from, size_t bytes, char *to)
 #endif
 	encode_groups(from, bytes, to);
 }
+
+void base64_encode_last(const char *from, size_t bytes, char *to)
+{
+	char group[3] = {from[0], bytes > 1 ? from[1] : '\0'};
+
+	encode_groups(group, 3, to);
+	memset(to + bytes + 1, '=', 3 - bytes);
+}

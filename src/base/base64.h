@@ -18,5 +18,7 @@ uint8_t base64_value(char digit);
 MUST_CHECK bool base64_decode(const char *text, size_t digits, char *to);
 /* Encodes `bytes`, a multiple of 3, with BASE64_SLACK readable bytes behind them, to four thirds as many digits and BASE64_SLACK more. */
 void base64_encode(const char *from, size_t bytes, char *to);
+/* The last group, of one or two bytes, to four digits with their padding; no slack on either side. */
+void base64_encode_last(const char *from, size_t bytes, char *to);
 
 #endif

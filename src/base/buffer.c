@@ -19,8 +19,6 @@ char *buffer_grow(struct buffer *b, size_t len)
 		b->error = -ENOBUFS;
 		return NULL;
 	}
-	if (b->at && b->room - b->len >= len)
-		return b->at + b->len;
 	while (room - b->len < len)
 		room *= 2;
 	room = MIN(room, b->max);

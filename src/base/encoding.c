@@ -2,15 +2,6 @@
 #include "base/base64.h"
 #include "base/buffer.h"
 
-/* The last group, of one or two bytes. */
-static void put_padded(const unsigned char *bytes, size_t count, char *to)
-{
-	char group[3 + BASE64_SLACK] = {(char)bytes[0], count > 1 ? (char)bytes[1] : '\0'};
-
-	base64_encode(group, 3, to);
-	memset(to + count + 1, '=', 3 - count);
-}
-
 void buffer_put_base64(struct buffer *b, struct slice bytes)
 {
 	size_t groups = bytes.len / 3, rest = bytes.len % 3, vector = groups * 3;
@@ -28,7 +19,7 @@ void buffer_put_base64(struct buffer *b, struct slice bytes)
 		memcpy(room + at / 3 * 4, to, len / 3 * 4);
 	}
 	if (rest)
-		put_padded((const unsigned char *)bytes.at + vector, rest, room + groups * 4);
+		base64_encode_last(bytes.at + vector, rest, room + groups * 4);
 	buffer_added(b, (groups + (rest > 0)) * 4);
 }
 

@@ -129,10 +129,7 @@ static char *run_put(const char *from, size_t bytes, size_t width, char *to)
 	base64_encode(from, bytes - bytes % 3, to);
 	to += bytes / 3 * 4;
 	if (bytes % 3) {
-		char group[3 + BASE64_SLACK] = {from[bytes - bytes % 3], bytes % 3 == 2 ? from[bytes - 1] : '\0'};
-
-		base64_encode(group, 3, to);
-		memset(to + bytes % 3 + 1, '=', 3 - bytes % 3);
+		base64_encode_last(from + bytes - bytes % 3, bytes % 3, to);
 		to += 4;
 	}
 	return to;
