@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -11,20 +10,6 @@
 enum { LARGE_BYTES = 600000, MANY = 140, MANY_BYTES = 8400 /* enough for a dictionary */, FEW = 30 };
 
 #define MEMORY "/dev/shm"
-
-static void run(const char *program, const char *a, const char *b, const char *c)
-{
-	pid_t child = fork();
-	int status;
-
-	assert_true(child >= 0);
-	if (child == 0) {
-		execlp(program, program, a, b, c, (char *)NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-}
 
 static void on_notice(void *context, const char *event, struct slice detail)
 {
@@ -200,7 +185,7 @@ void rot_make(struct rot *r)
 	assert_int_equal(directory_alias_set(r->w.store, SLICE("all@example.org"), targets, ARRAY_LEN(targets)), 0);
 	store_close(&r->w.store);
 	(void)snprintf(r->origin, sizeof(r->origin), "%s.origin", r->w.dir);
-	run("cp", "-r", r->w.dir, r->origin);
+	world_run("cp", "-r", r->w.dir, r->origin);
 	r->w.settings.notice = on_notice;
 	rot_read(r, &r->truth);
 	assert_true(r->truth.len > 0);
@@ -208,7 +193,7 @@ void rot_make(struct rot *r)
 
 void rot_free(struct rot *r)
 {
-	run("rm", "-rf", r->w.dir, r->origin);
+	world_run("rm", "-rf", r->w.dir, r->origin);
 	buffer_free(&r->truth);
 	buffer_free(&r->lines);
 }

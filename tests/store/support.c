@@ -38,7 +38,7 @@ static void world_notice(void *context, const char *event, struct slice detail)
 	print_message("# %s: %.*s\n", event, SLICE_ARG(detail));
 }
 
-static void run(const char *program, const char *a, const char *b, const char *c)
+void world_run(const char *program, const char *a, const char *b, const char *c)
 {
 	pid_t child = fork();
 	int status;
@@ -110,19 +110,19 @@ void world_kill_and_reopen(struct world *w)
 	/* The index first: what is in it is in the journal, too. Nothing may write it meanwhile, so that the copy is whole. */
 	if (w->apply_delay_ms < 10000)
 		world_settle(w);
-	run("mkdir", "-p", copy, NULL);
+	world_run("mkdir", "-p", copy, NULL);
 	(void)snprintf(copy, sizeof(copy), "%s.copy/%s", w->dir, strrchr(w->dir, '/') + 1);
-	run("mkdir", "-p", copy, NULL);
+	world_run("mkdir", "-p", copy, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		(void)snprintf(part, sizeof(part), "%s/%s", w->dir, parts[i]);
-		run("cp", "-r", part, copy);
+		world_run("cp", "-r", part, copy);
 	}
 	world_close(w);
-	run("rm", "-rf", w->dir, NULL);
+	world_run("rm", "-rf", w->dir, NULL);
 	(void)snprintf(copy, sizeof(copy), "%s.copy/%s", w->dir, strrchr(w->dir, '/') + 1);
-	run("mv", copy, w->dir, NULL);
+	world_run("mv", copy, w->dir, NULL);
 	(void)snprintf(copy, sizeof(copy), "%s.copy", w->dir);
-	run("rm", "-rf", copy, NULL);
+	world_run("rm", "-rf", copy, NULL);
 	world_open(w);
 }
 
@@ -131,14 +131,14 @@ void world_forget_index(struct world *w)
 	char path[80];
 
 	(void)snprintf(path, sizeof(path), "%s/index", w->dir);
-	run("rm", "-rf", path, NULL);
+	world_run("rm", "-rf", path, NULL);
 }
 
 void world_free(struct world *w)
 {
 	if (w->store)
 		world_close(w);
-	run("rm", "-rf", w->dir, NULL);
+	world_run("rm", "-rf", w->dir, NULL);
 	assert_int_equal(w->failed, 0);
 }
 
@@ -151,6 +151,22 @@ void world_settle(struct world *w)
 	while (store_applied_seq(w->store) < store_durable_seq(w->store))
 		assert_int_equal(store_wait_applied(w->store, store_durable_seq(w->store)), 0);
 	shard_tick(w->shard);
+}
+
+int world_try_deliver(struct world *w, const char *text)
+{
+	struct append_item item = {.internaldate = INT64_MIN};
+	uint32_t uid;
+	int error;
+
+	assert_int_equal(ingest_new(w->store, &item.ingest), 0);
+	error = ingest_write(item.ingest, slice_of(text));
+	if (!error)
+		error = ingest_finish(item.ingest);
+	if (!error)
+		error = mailbox_append(mailbox_inbox(w->account), &item, 1, &actor_lmtp, &uid);
+	ingest_free(&item.ingest);
+	return error;
 }
 
 struct ingest *ingest_of(struct world *w, const char *text)

@@ -32,7 +32,11 @@ void world_reopen(struct world *w);          /* clean */
 void world_kill_and_reopen(struct world *w); /* as if the process had died: another copy of the directory is opened */
 void world_forget_index(struct world *w);    /* while closed */
 void world_close(struct world *w);
-void world_free(struct world *w);   /* closes and removes */
+void world_free(struct world *w); /* closes and removes */
+/* Runs a program with up to three arguments (NULL: fewer), which must succeed. */
+void world_run(const char *program, const char *a, const char *b, const char *c);
+/* Delivers to INBOX over LMTP: 0 or what the store answers. */
+int world_try_deliver(struct world *w, const char *text);
 void world_settle(struct world *w); /* waits until everything is in the index, and ticks */
 
 extern const struct actor actor_imap, actor_lmtp, actor_pop3;

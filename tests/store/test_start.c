@@ -33,22 +33,6 @@ static int quota_truncate(void *context, int file, uint64_t bytes)
 	return error;
 }
 
-static int try_deliver(struct world *w, const char *text)
-{
-	struct append_item item = {.internaldate = INT64_MIN};
-	uint32_t uid;
-	int error;
-
-	assert_int_equal(ingest_new(w->store, &item.ingest), 0);
-	error = ingest_write(item.ingest, slice_of(text));
-	if (!error)
-		error = ingest_finish(item.ingest);
-	if (!error)
-		error = mailbox_append(mailbox_inbox(w->account), &item, 1, &actor_lmtp, &uid);
-	ingest_free(&item.ingest);
-	return error;
-}
-
 static char *noise(size_t bytes)
 {
 	char *text = malloc(bytes + 1);
@@ -77,16 +61,16 @@ static void a_start_on_a_full_disk_lets_people_clean_up(void **state)
 	world_open(&w);
 	world_account(&w);
 	for (int i = 0; !error && i < 200; i++)
-		error = try_deliver(&w, text);
+		error = world_try_deliver(&w, text);
 	assert_int_equal(error, -ENOSPC);
 	for (uint32_t round = 1; round <= 3; round++) {
 		quota.room = 0;
 		world_reopen(&w);
-		assert_int_equal(try_deliver(&w, text), -ENOSPC);
+		assert_int_equal(world_try_deliver(&w, text), -ENOSPC);
 		assert_int_equal(flag(mailbox_inbox(w.account), round, round, FLAGS_ADD, FLAG_DELETED), 1);
 		assert_int_equal(expunge(mailbox_inbox(w.account), round, round), 1);
 		assert_int_equal(store_wait_durable(w.store, account_seq(w.account)), 0);
-		assert_int_equal(try_deliver(&w, text), -ENOSPC);
+		assert_int_equal(world_try_deliver(&w, text), -ENOSPC);
 	}
 	/* With room again everything goes on, over the short segment. */
 	quota.room = 64 << 20;
@@ -94,7 +78,7 @@ static void a_start_on_a_full_disk_lets_people_clean_up(void **state)
 	for (int i = 0; error == -ENOSPC && i < 200; i++) {
 		struct timespec pause = {0, 50000000};
 
-		error = try_deliver(&w, text);
+		error = world_try_deliver(&w, text);
 		nanosleep(&pause, NULL);
 	}
 	assert_int_equal(error, 0);

@@ -122,22 +122,6 @@ static int full_allocate(void *context, int file, uint64_t bytes)
 	return atomic_load(&full) ? -ENOSPC : file_system_real.allocate(context, file, bytes);
 }
 
-static int try_deliver(struct world *w, const char *text)
-{
-	struct append_item item = {.internaldate = INT64_MIN};
-	uint32_t uid;
-	int error;
-
-	assert_int_equal(ingest_new(w->store, &item.ingest), 0);
-	error = ingest_write(item.ingest, slice_of(text));
-	if (!error)
-		error = ingest_finish(item.ingest);
-	if (!error)
-		error = mailbox_append(mailbox_inbox(w->account), &item, 1, &actor_lmtp, &uid);
-	ingest_free(&item.ingest);
-	return error;
-}
-
 static void a_full_disk_refuses_and_recovers(void **state)
 {
 	struct file_system files = file_system_real;
@@ -156,13 +140,13 @@ static void a_full_disk_refuses_and_recovers(void **state)
 	w.settings.files = &files;
 	world_open(&w);
 	world_account(&w);
-	assert_int_equal(try_deliver(&w, text), 0);
+	assert_int_equal(world_try_deliver(&w, text), 0);
 	atomic_store(&full, true);
 	for (int i = 0; !error && i < 200; i++)
-		error = try_deliver(&w, text);
+		error = world_try_deliver(&w, text);
 	assert_int_equal(error, -ENOSPC);
 	before = mailbox_inbox(w.account)->messages;
-	assert_int_equal(try_deliver(&w, text), -ENOSPC);
+	assert_int_equal(world_try_deliver(&w, text), -ENOSPC);
 	assert_int_equal(mailbox_inbox(w.account)->messages, before);
 	/* Cleaning up works all the same. */
 	assert_int_equal(flag(mailbox_inbox(w.account), 1, 1, FLAGS_ADD, FLAG_DELETED), 1);
@@ -173,7 +157,7 @@ static void a_full_disk_refuses_and_recovers(void **state)
 	for (int i = 0; error == -ENOSPC && i < 100; i++) {
 		struct timespec pause = {0, 50000000};
 
-		error = try_deliver(&w, text);
+		error = world_try_deliver(&w, text);
 		nanosleep(&pause, NULL);
 	}
 	assert_int_equal(error, 0);
