@@ -3,7 +3,7 @@
  *
  * Exchanges and hashing may be used from any thread, one thread per object at a time; `struct auth_throttle` and
  * `struct auth_cache` lock inside and may be shared. Verifying an argon2id or crypt(3) hash costs tens of milliseconds and
- * megabytes on purpose: core runs exchanges on its worker threads, never on a shard.
+ * megabytes on purpose: core runs exchanges on its worker threads, never on a loop.
  */
 #ifndef PENFOLD_AUTH_AUTH_H
 #define PENFOLD_AUTH_AUTH_H
@@ -109,6 +109,14 @@ MUST_CHECK enum auth_state auth_exchange_step(struct auth_exchange *exchange, st
 const struct auth_identity *auth_exchange_identity(const struct auth_exchange *exchange);
 struct slice auth_exchange_user(
 	const struct auth_exchange *exchange); /* the name as typed, for log and throttle; may be empty */
+
+/*
+ * A PLAIN message whose password was verified for that user not long ago: 0, and who it is, from `arena`, as an exchange would say. -ENOENT: not
+ * remembered, or nothing to decide here; then an exchange decides. Takes microseconds whatever the message is, so that a loop may ask before it
+ * gives the exchange to a worker; -ENOENT says nothing about whether there is such a user.
+ */
+MUST_CHECK int auth_plain_remembered(const struct auth_settings *settings, const struct auth_connection *connection,
+	struct slice message, struct arena *arena, struct auth_identity *ret_identity);
 
 /* ---- Slowing down guesses ----
  * Failures are counted per account name and per network (IPv4 /24, IPv6 /64) and fade with time. The delay grows with the

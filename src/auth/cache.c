@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <sodium.h>
 
-#include "auth/auth.h"
+#include "auth/internal.h"
 
 enum { TAG_BYTES = 32, SET_ENTRIES = 4 };
 
@@ -110,6 +110,16 @@ static void remember(struct auth_cache *cache, const unsigned char tag[TAG_BYTES
 	memcpy(oldest->tag, tag, TAG_BYTES);
 	oldest->until_us = now_us + cache->keep_us;
 	pthread_mutex_unlock(&cache->lock);
+}
+
+bool auth_cache_has(struct auth_cache *cache, struct slice user, struct slice secret, struct slice password)
+{
+	unsigned char tag[TAG_BYTES];
+
+	if (!cache || secret.len == 0)
+		return false;
+	make_tag(cache, user, secret, password, tag);
+	return is_remembered(cache, tag);
 }
 
 int auth_cache_verify(struct auth_cache *cache, struct slice user, struct slice secret, struct slice password,

@@ -26,7 +26,17 @@ struct auth_text {
  * assign are forbidden, too (RFC 4013 §2.5). The caller wipes the result where it is a password.
  */
 MUST_CHECK int auth_prepare(struct slice text, bool stored, struct auth_text *ret_text);
+/*
+ * Printable ASCII only: SASLprep leaves it as it is. RFC 4013 §2.1 maps nothing of it, nor does NFKC (§2.2); of ASCII only the controls are
+ * prohibited (§2.3); §2.4 asks nothing of a text without characters that are written from right to left; and all of it is assigned (§2.5).
+ */
+bool auth_is_printable(struct slice text);
 void auth_wipe(void *at, size_t len);
+
+/* ---- What was verified ---- */
+
+/* Was this password verified for this user and secret not long ago? */
+bool auth_cache_has(struct auth_cache *cache, struct slice user, struct slice secret, struct slice password);
 
 /* ---- Items of a secret ---- */
 

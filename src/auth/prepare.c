@@ -31,6 +31,21 @@ static int prepare_with(const char *text, Gsasl_saslprep_flags flags, struct aut
 	return error;
 }
 
+bool auth_is_printable(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.at[i] < ' ' || text.at[i] > '~')
+			return false;
+	return true;
+}
+
+static void keep_as_is(struct slice text, struct auth_text *ret_text)
+{
+	memcpy(ret_text->at, text.at, text.len);
+	ret_text->at[text.len] = '\0';
+	ret_text->len = text.len;
+}
+
 int auth_prepare(struct slice text, bool stored, struct auth_text *ret_text)
 {
 	char copy[AUTH_PASSWORD_MAX + 1];
@@ -40,6 +55,10 @@ int auth_prepare(struct slice text, bool stored, struct auth_text *ret_text)
 	if (text.len == 0 || text.len > AUTH_PASSWORD_MAX || !utf8_is_valid(text) ||
 		slice_find_byte(text, '\0') != SIZE_MAX)
 		return -EINVAL;
+	if (auth_is_printable(text)) {
+		keep_as_is(text, ret_text);
+		return 0;
+	}
 	memcpy(copy, text.at, text.len);
 	copy[text.len] = '\0';
 	/*

@@ -1,6 +1,6 @@
 /*
  * Logins: from a gate's AUTH_START to a session. The exchanges live on the front loop; each step of one runs on a worker, because a
- * password hash takes long; a guess too many waits on a timer first.
+ * password hash takes long; a guess too many waits on a timer first. Whose password was verified not long ago is known at once, without either.
  */
 #include <unistd.h>
 
@@ -34,11 +34,15 @@ struct login {
 	enum login_state state;
 	bool cancelled, tls;
 	struct buffer in, out; /* of the step at work */
-	struct buffer peer, address_only, client, binding_exporter, binding_unique, mechanism, guessed;
+	struct buffer peer, address_only, client, binding_exporter, binding_unique, mechanism;
+	struct buffer
+		user; /* whom it tries, as typed: what SASL says, or, before the exchange has begun, what PLAIN carries */
 	struct auth_connection connection;
-	struct auth_settings settings; /* as they were when it began: a reload changes the next ones */
-	struct auth_exchange *exchange;
+	struct auth_settings settings;  /* as they were when it began: a reload changes the next ones */
+	struct auth_exchange *exchange; /* while it goes on */
 	enum auth_state result;
+	struct arena *arena;           /* what `identity` points to */
+	struct auth_identity identity; /* when the result is AUTH_DONE */
 	bool forbidden;
 	uint64_t waited_ms; /* for guessing, so far */
 	struct net_timer *timer;
@@ -75,7 +79,8 @@ static void login_free(struct login *login)
 	buffer_free(&login->binding_exporter);
 	buffer_free(&login->binding_unique);
 	buffer_free(&login->mechanism);
-	buffer_free(&login->guessed);
+	buffer_free(&login->user);
+	arena_free(&login->arena);
 	free(login);
 	if (--gate->users == 0 && gate->gone)
 		free(gate);
@@ -96,55 +101,96 @@ static void answer_failed(struct login *login, enum gate_failure failure, const 
 	login_free(login);
 }
 
-/* ---- One step, on a worker ---- */
+/* ---- One step ---- */
 
 /* The password is right. The directory says whether this account may do what it is about to do. Any thread. */
 static void look_at_account(struct login *login)
 {
 	unsigned wanted = login->protocol == GATE_POP3 ? ALLOW_POP3 : ALLOW_IMAP;
 	struct directory_account account;
-	struct arena *arena = NULL;
-	int error = arena_new(LOGIN_ARENA_MAX, &arena);
+	int error =
+		directory_account_by_id(login->logins->core->store, login->identity.account, login->arena, &account);
 
-	if (!error)
-		error = directory_account_by_id(
-			login->logins->core->store, auth_exchange_identity(login->exchange)->account, arena, &account);
 	if (error)
 		login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
 	else
 		login->forbidden = account.disabled || !(account.allowed & wanted);
-	arena_free(&arena);
 }
 
-static void step_work(struct worker_job *job)
+/* Whoever is through may wait for its gate for a while: without the exchange, which is the greater part of a login's memory. */
+static void keep_identity(struct login *login)
 {
-	struct login *login = CONTAINER_OF(job, struct login, job);
+	struct auth_identity *kept = &login->identity;
+	int error;
+
+	*kept = *auth_exchange_identity(login->exchange);
+	kept->secret = SLICE("");
+	error = arena_copy(login->arena, kept->address, &kept->address);
+	if (!error)
+		error = arena_copy(login->arena, kept->device, &kept->device);
+	if (error)
+		login->result = AUTH_UNAVAILABLE;
+}
+
+static void exchange_step(struct login *login)
+{
 	int error = 0;
 
 	if (!login->exchange)
 		error = auth_exchange_new(
 			&login->settings, &login->connection, buffer_slice(&login->mechanism), &login->exchange);
-	if (error)
+	if (error) {
 		login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
-	else
-		login->result = auth_exchange_step(login->exchange, buffer_slice(&login->in), &login->out);
+		return;
+	}
+	login->result = auth_exchange_step(login->exchange, buffer_slice(&login->in), &login->out);
+	buffer_reset(&login->user);
+	buffer_put(&login->user, auth_exchange_user(login->exchange));
+	if (login->result == AUTH_DONE)
+		keep_identity(login);
+	if (login->result != AUTH_CONTINUE)
+		auth_exchange_free(&login->exchange);
+}
+
+static void step_work(struct worker_job *job)
+{
+	struct login *login = CONTAINER_OF(job, struct login, job);
+
+	exchange_step(login);
 	if (login->result == AUTH_DONE)
 		look_at_account(login);
 	net_loop_post(login->logins->core->front, &login->done);
 }
 
+/* Who logged in not long ago is spared the way to a worker and back. */
+static bool is_remembered(struct login *login)
+{
+	if (!slice_equal_nocase(buffer_slice(&login->mechanism), SLICE("PLAIN")) ||
+		auth_plain_remembered(
+			&login->settings, &login->connection, buffer_slice(&login->in), login->arena, &login->identity))
+		return false;
+	login->result = AUTH_DONE;
+	look_at_account(login);
+	return true;
+}
+
+static void step_over(struct login *login);
+
 static void step_start(struct login *login)
 {
-	login->state = LOGIN_WORKING;
 	buffer_reset(&login->out);
+	if (is_remembered(login)) {
+		step_over(login);
+		return;
+	}
+	login->state = LOGIN_WORKING;
 	login->job.work = step_work;
 	worker_pool_add(login->logins->core->workers, &login->job);
 }
 
-/* The user whom a login tries: what SASL says, or, before the exchange has begun, what PLAIN carries. */
 static struct slice user_of(const struct login *login)
 {
-	return login->exchange ? auth_exchange_user(login->exchange) : buffer_slice(&login->guessed);
+	return buffer_slice(&login->user);
 }
 
 struct login_story {
@@ -197,9 +243,8 @@ static void pass_on(struct login *login)
 	login_free(login);
 }
 
-static void step_done(struct net_task *task)
+static void step_over(struct login *login)
 {
-	struct login *login = CONTAINER_OF(task, struct login, done);
 	struct core_logins *logins = login->logins;
 	struct slice address = buffer_slice(&login->address_only);
 
@@ -225,6 +270,11 @@ static void step_done(struct net_task *task)
 	}
 }
 
+static void step_done(struct net_task *task)
+{
+	step_over(CONTAINER_OF(task, struct login, done));
+}
+
 /* ---- What a gate says ---- */
 
 static void delay_over(void *owner)
@@ -238,7 +288,7 @@ static void guess_user(struct login *login, struct slice initial)
 	if (!slice_equal_nocase(buffer_slice(&login->mechanism), SLICE("PLAIN")))
 		return;
 	(void)slice_split(&initial, '\0');
-	buffer_put(&login->guessed, slice_first(slice_split(&initial, '\0'), AUTH_USER_MAX));
+	buffer_put(&login->user, slice_first(slice_split(&initial, '\0'), AUTH_USER_MAX));
 }
 
 static void keep_start(struct login *login, const struct gate_auth_start *start)
@@ -274,10 +324,14 @@ static struct login *login_new(struct login_gate *gate)
 
 	if (!login)
 		return NULL;
+	if (arena_new(LOGIN_ARENA_MAX, &login->arena)) {
+		free(login);
+		return NULL;
+	}
 	login->logins = gate->logins;
 	login->gate = gate;
 	login->in = login->out = login->peer = login->address_only = login->client = empty;
-	login->binding_exporter = login->binding_unique = login->mechanism = login->guessed = empty;
+	login->binding_exporter = login->binding_unique = login->mechanism = login->user = empty;
 	login->settings = gate->logins->settings;
 	login->done.run = step_done;
 	login->next = gate->first;
@@ -348,8 +402,7 @@ static void on_cancel(void *owner, uint64_t id)
 static void on_handover(void *owner, const struct gate_handover *from)
 {
 	struct login *login = login_find(owner, from->id);
-	const struct auth_identity *identity =
-		login && login->state == LOGIN_THROUGH ? auth_exchange_identity(login->exchange) : NULL;
+	const struct auth_identity *identity = login && login->state == LOGIN_THROUGH ? &login->identity : NULL;
 	struct core *core = login ? login->logins->core : NULL;
 	struct core_handover handover;
 	struct login_story story;

@@ -207,6 +207,45 @@ static void test_scram_text_goes_round(void **state)
 	buffer_free(&out);
 }
 
+/* RFC 4013 §2: what is not worth asking the library for, it would give back as it is. */
+static void assert_prepared_as_is(const char *text)
+{
+	struct auth_text prepared;
+	char *by_library = NULL;
+
+	assert_int_equal(gsasl_saslprep(text, 0, &by_library, NULL), GSASL_OK);
+	assert_string_equal(by_library, text);
+	gsasl_free(by_library);
+	assert_int_equal(gsasl_saslprep(text, GSASL_ALLOW_UNASSIGNED, &by_library, NULL), GSASL_OK);
+	assert_string_equal(by_library, text);
+	gsasl_free(by_library);
+	assert_int_equal(auth_prepare(slice_of(text), true, &prepared), 0);
+	assert_string_equal(prepared.at, text);
+	assert_int_equal(prepared.len, strlen(text));
+}
+
+static void test_printable_ascii_is_prepared_already(void **state)
+{
+	char text[128];
+	struct auth_text prepared;
+
+	(void)state;
+	for (char a = ' '; a <= '~'; a++) {
+		for (char b = ' '; b <= '~'; b++) {
+			(void)snprintf(text, sizeof(text), "%c%c", a, b);
+			assert_prepared_as_is(text);
+		}
+	}
+	for (size_t i = 0; i < '~' - ' ' + 1; i++)
+		text[i] = (char)(' ' + i);
+	text['~' - ' ' + 1] = '\0';
+	assert_prepared_as_is(text);
+	for (int control = 1; control < 128; control = control == ' ' - 1 ? 127 : control + 1) {
+		(void)snprintf(text, sizeof(text), "a%cb", control);
+		assert_int_equal(auth_prepare(slice_of(text), false, &prepared), -EINVAL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_secrets_and_passwords_of_any_size),
 		cmocka_unit_test(test_rfc_examples),
 		cmocka_unit_test(test_scram_text_goes_round),
+		cmocka_unit_test(test_printable_ascii_is_prepared_already),
 	};
 
 	return cmocka_run_group_tests_name("auth/secret", tests, NULL, NULL);
