@@ -33,21 +33,22 @@ struct login {
 	enum gate_protocol protocol;
 	enum login_state state;
 	bool cancelled, tls;
-	struct buffer in, out; /* of the step at work */
-	struct buffer peer, address_only, client, binding_exporter, binding_unique, mechanism;
+	struct slice peer, address_only, client, mechanism; /* of `texts` */
+	struct buffer in, out;                              /* of the step at work */
 	struct buffer
 		user; /* whom it tries, as typed: what SASL says, or, before the exchange has begun, what PLAIN carries */
 	struct auth_connection connection;
 	struct auth_settings settings;  /* as they were when it began: a reload changes the next ones */
 	struct auth_exchange *exchange; /* while it goes on */
 	enum auth_state result;
-	struct arena *arena;           /* what `identity` points to */
-	struct auth_identity identity; /* when the result is AUTH_DONE */
+	struct buffer address, device; /* with `account`: who it is, when the result is AUTH_DONE */
+	uint64_t account;
 	bool forbidden;
 	uint64_t waited_ms; /* for guessing, so far */
 	struct net_timer *timer;
 	struct worker_job job;
 	struct net_task done;
+	char texts[]; /* in one piece: of a crowd that comes at once all but a few wait for their turn */
 };
 
 struct core_logins {
@@ -73,14 +74,9 @@ static void login_free(struct login *login)
 	net_timer_free(&login->timer);
 	buffer_free(&login->in);
 	buffer_free(&login->out);
-	buffer_free(&login->peer);
-	buffer_free(&login->address_only);
-	buffer_free(&login->client);
-	buffer_free(&login->binding_exporter);
-	buffer_free(&login->binding_unique);
-	buffer_free(&login->mechanism);
 	buffer_free(&login->user);
-	arena_free(&login->arena);
+	buffer_free(&login->address);
+	buffer_free(&login->device);
 	free(login);
 	if (--gate->users == 0 && gate->gone)
 		free(gate);
@@ -108,27 +104,27 @@ static void look_at_account(struct login *login)
 {
 	unsigned wanted = login->protocol == GATE_POP3 ? ALLOW_POP3 : ALLOW_IMAP;
 	struct directory_account account;
-	int error =
-		directory_account_by_id(login->logins->core->store, login->identity.account, login->arena, &account);
+	struct arena *arena = NULL;
+	int error = arena_new(LOGIN_ARENA_MAX, &arena);
 
+	if (!error)
+		error = directory_account_by_id(login->logins->core->store, login->account, arena, &account);
 	if (error)
 		login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
 	else
 		login->forbidden = account.disabled || !(account.allowed & wanted);
+	arena_free(&arena);
 }
 
-/* Whoever is through may wait for its gate for a while: without the exchange, which is the greater part of a login's memory. */
-static void keep_identity(struct login *login)
+/* Whoever is through may wait for its gate for a while, and many at a time: with as little as there is to know. */
+static void take_identity(struct login *login, const struct auth_identity *identity)
 {
-	struct auth_identity *kept = &login->identity;
-	int error;
-
-	*kept = *auth_exchange_identity(login->exchange);
-	kept->secret = SLICE("");
-	error = arena_copy(login->arena, kept->address, &kept->address);
-	if (!error)
-		error = arena_copy(login->arena, kept->device, &kept->device);
-	if (error)
+	login->account = identity->account;
+	buffer_put(&login->address, identity->address);
+	buffer_put(&login->device, identity->device);
+	login->result = AUTH_DONE;
+	look_at_account(login);
+	if (buffer_error(&login->address) || buffer_error(&login->device))
 		login->result = AUTH_UNAVAILABLE;
 }
 
@@ -137,8 +133,7 @@ static void exchange_step(struct login *login)
 	int error = 0;
 
 	if (!login->exchange)
-		error = auth_exchange_new(
-			&login->settings, &login->connection, buffer_slice(&login->mechanism), &login->exchange);
+		error = auth_exchange_new(&login->settings, &login->connection, login->mechanism, &login->exchange);
 	if (error) {
 		login->result = error == -ENOENT ? AUTH_FAILED : AUTH_UNAVAILABLE;
 		return;
@@ -147,7 +142,7 @@ static void exchange_step(struct login *login)
 	buffer_reset(&login->user);
 	buffer_put(&login->user, auth_exchange_user(login->exchange));
 	if (login->result == AUTH_DONE)
-		keep_identity(login);
+		take_identity(login, auth_exchange_identity(login->exchange));
 	if (login->result != AUTH_CONTINUE)
 		auth_exchange_free(&login->exchange);
 }
@@ -157,21 +152,24 @@ static void step_work(struct worker_job *job)
 	struct login *login = CONTAINER_OF(job, struct login, job);
 
 	exchange_step(login);
-	if (login->result == AUTH_DONE)
-		look_at_account(login);
 	net_loop_post(login->logins->core->front, &login->done);
 }
 
 /* Who logged in not long ago is spared the way to a worker and back. */
 static bool is_remembered(struct login *login)
 {
-	if (!slice_equal_nocase(buffer_slice(&login->mechanism), SLICE("PLAIN")) ||
-		auth_plain_remembered(
-			&login->settings, &login->connection, buffer_slice(&login->in), login->arena, &login->identity))
+	struct auth_identity identity;
+	struct arena *arena = NULL;
+	bool remembered;
+
+	if (!slice_equal_nocase(login->mechanism, SLICE("PLAIN")) || arena_new(LOGIN_ARENA_MAX, &arena))
 		return false;
-	login->result = AUTH_DONE;
-	look_at_account(login);
-	return true;
+	remembered = auth_plain_remembered(
+			     &login->settings, &login->connection, buffer_slice(&login->in), arena, &identity) == 0;
+	if (remembered)
+		take_identity(login, &identity);
+	arena_free(&arena);
+	return remembered;
 }
 
 static void step_over(struct login *login);
@@ -188,11 +186,6 @@ static void step_start(struct login *login)
 	worker_pool_add(login->logins->core->workers, &login->job);
 }
 
-static struct slice user_of(const struct login *login)
-{
-	return buffer_slice(&login->user);
-}
-
 struct login_story {
 	struct slice account, device;
 	uint64_t session; /* 0: none */
@@ -207,15 +200,15 @@ static void log_login(
 	if (story->session)
 		(void)snprintf(session, sizeof(session), "%llx", (unsigned long long)story->session);
 	LOG(login->logins->core->server->log, level, event, {"account", story->account}, {"device", story->device},
-		{"session", slice_of(session)}, {"peer", buffer_slice(&login->peer)},
+		{"session", slice_of(session)}, {"peer", login->peer},
 		{"proto", login->protocol == GATE_POP3 ? SLICE("pop3") : SLICE("imap")},
-		{"mechanism", buffer_slice(&login->mechanism)}, {"tls", login->tls ? SLICE("yes") : SLICE("no")},
-		{"client", buffer_slice(&login->client)}, {"why", slice_of(story->why)});
+		{"mechanism", login->mechanism}, {"tls", login->tls ? SLICE("yes") : SLICE("no")},
+		{"client", login->client}, {"why", slice_of(story->why)});
 }
 
 static void log_step(const struct login *login)
 {
-	struct login_story story = {.account = user_of(login), .why = ""};
+	struct login_story story = {.account = buffer_slice(&login->user), .why = ""};
 
 	if (login->result == AUTH_DONE && login->forbidden) {
 		story.why = "not allowed";
@@ -236,7 +229,7 @@ static void pass_on(struct login *login)
 	if (!error)
 		return;
 	if (error != -ENOENT) {
-		const struct login_story story = {.account = user_of(login), .why = strerror(-error)};
+		const struct login_story story = {.account = buffer_slice(&login->user), .why = strerror(-error)};
 
 		log_login(login, LOG_ERROR, "login-unavailable", &story);
 	}
@@ -246,14 +239,13 @@ static void pass_on(struct login *login)
 static void step_over(struct login *login)
 {
 	struct core_logins *logins = login->logins;
-	struct slice address = buffer_slice(&login->address_only);
 
 	buffer_reset(&login->in);
 	log_step(login);
 	if (login->result == AUTH_FAILED)
-		auth_throttle_failed(logins->throttle, user_of(login), address);
+		auth_throttle_failed(logins->throttle, buffer_slice(&login->user), login->address_only);
 	else if (login->result == AUTH_DONE)
-		auth_throttle_succeeded(logins->throttle, user_of(login), address);
+		auth_throttle_succeeded(logins->throttle, buffer_slice(&login->user), login->address_only);
 	if (login->cancelled) {
 		login_free(login);
 	} else if (login->result == AUTH_CONTINUE) {
@@ -282,61 +274,73 @@ static void delay_over(void *owner)
 	step_start(owner);
 }
 
-/* authzid NUL authcid NUL password (RFC 4616 §2): the middle, for the throttle to know whom this is about. */
-static void guess_user(struct login *login, struct slice initial)
+static struct slice keep(char **at, struct slice bytes)
 {
-	if (!slice_equal_nocase(buffer_slice(&login->mechanism), SLICE("PLAIN")))
-		return;
+	struct slice kept = {*at, bytes.len};
+
+	if (bytes.len)
+		memcpy(*at, bytes.at, bytes.len);
+	*at += bytes.len;
+	return kept;
+}
+
+/* authzid NUL authcid NUL password (RFC 4616 §2): the middle, for the throttle to know whom this is about. */
+static struct slice guess_user(struct slice mechanism, struct slice initial)
+{
+	if (!slice_equal_nocase(mechanism, SLICE("PLAIN")))
+		return SLICE("");
 	(void)slice_split(&initial, '\0');
-	buffer_put(&login->user, slice_first(slice_split(&initial, '\0'), AUTH_USER_MAX));
+	return slice_first(slice_split(&initial, '\0'), AUTH_USER_MAX);
+}
+
+/* Without its port and brackets: the throttle counts addresses. */
+static struct slice host_of(struct slice peer)
+{
+	size_t colon = slice_find_last_byte(peer, ':');
+	struct slice host = colon == SIZE_MAX ? peer : slice_first(peer, colon);
+
+	return host.len >= 2 && host.at[0] == '[' ? slice_first(slice_from(host, 1), host.len - 2) : host;
 }
 
 static void keep_start(struct login *login, const struct gate_auth_start *start)
 {
-	struct slice host = start->peer;
-	size_t colon = slice_find_last_byte(host, ':');
+	char *at = login->texts;
 
 	login->id = start->id;
 	login->protocol = start->protocol;
 	login->tls = start->tls;
-	buffer_put(&login->in, start->initial);
-	buffer_put(&login->peer, start->peer);
-	/* Without its port and brackets: the throttle counts addresses. */
-	if (colon != SIZE_MAX)
-		host = slice_first(host, colon);
-	if (host.len >= 2 && host.at[0] == '[')
-		host = slice_first(slice_from(host, 1), host.len - 2);
-	buffer_put(&login->address_only, host);
-	buffer_put(&login->client, start->client);
-	buffer_put(&login->mechanism, start->mechanism);
-	buffer_put(&login->binding_exporter, start->tls_exporter);
-	buffer_put(&login->binding_unique, start->tls_unique);
-	guess_user(login, start->initial);
+	login->peer = keep(&at, start->peer);
+	login->address_only = host_of(login->peer);
+	login->client = keep(&at, start->client);
+	login->mechanism = keep(&at, start->mechanism);
 	login->connection = (struct auth_connection){.confidential = start->confidential,
-		.tls_exporter = buffer_slice(&login->binding_exporter),
-		.tls_unique = buffer_slice(&login->binding_unique)};
+		.tls_exporter = keep(&at, start->tls_exporter),
+		.tls_unique = keep(&at, start->tls_unique)};
+	buffer_put(&login->in, start->initial);
+	buffer_put(&login->user, guess_user(start->mechanism, start->initial));
 }
 
-static struct login *login_new(struct login_gate *gate)
+static size_t texts_of(const struct gate_auth_start *start)
 {
-	struct login *login = calloc(1, sizeof(*login));
-	struct buffer empty = BUFFER_INIT(LOGIN_BYTES_MAX);
+	return start->peer.len + start->client.len + start->mechanism.len + start->tls_exporter.len +
+	       start->tls_unique.len;
+}
+
+static struct login *login_new(struct login_gate *gate, const struct gate_auth_start *start)
+{
+	struct login *login = calloc(1, sizeof(*login) + texts_of(start));
 
 	if (!login)
 		return NULL;
-	if (arena_new(LOGIN_ARENA_MAX, &login->arena)) {
-		free(login);
-		return NULL;
-	}
 	login->logins = gate->logins;
 	login->gate = gate;
-	login->in = login->out = login->peer = login->address_only = login->client = empty;
-	login->binding_exporter = login->binding_unique = login->mechanism = login->user = empty;
+	login->in = login->out = login->user = login->address = login->device = BUFFER_INIT(LOGIN_BYTES_MAX);
 	login->settings = gate->logins->settings;
 	login->done.run = step_done;
 	login->next = gate->first;
 	gate->first = login;
 	gate->users++;
+	keep_start(login, start);
 	return login;
 }
 
@@ -347,8 +351,7 @@ static struct login *login_new(struct login_gate *gate)
 static void step_in_turn(struct login *login)
 {
 	struct core_logins *logins = login->logins;
-	uint64_t delay_ms =
-		auth_throttle_delay_ms(logins->throttle, user_of(login), buffer_slice(&login->address_only));
+	uint64_t delay_ms = auth_throttle_delay_ms(logins->throttle, buffer_slice(&login->user), login->address_only);
 
 	if (delay_ms <= login->waited_ms) {
 		step_start(login);
@@ -366,13 +369,12 @@ static void step_in_turn(struct login *login)
 static void on_start(void *owner, const struct gate_auth_start *start)
 {
 	struct login_gate *gate = owner;
-	struct login *login = login_new(gate);
+	struct login *login = login_new(gate, start);
 
 	if (!login) {
 		gate_peer_failed(gate->peer, start->id, GATE_UNAVAILABLE, SLICE(""));
 		return;
 	}
-	keep_start(login, start);
 	step_in_turn(login);
 }
 
@@ -402,19 +404,19 @@ static void on_cancel(void *owner, uint64_t id)
 static void on_handover(void *owner, const struct gate_handover *from)
 {
 	struct login *login = login_find(owner, from->id);
-	const struct auth_identity *identity = login && login->state == LOGIN_THROUGH ? &login->identity : NULL;
-	struct core *core = login ? login->logins->core : NULL;
 	struct core_handover handover;
 	struct login_story story;
+	struct core *core;
 
-	if (!identity) {
+	if (!login || login->state != LOGIN_THROUGH) {
 		(void)close(from->fd);
 		return;
 	}
+	core = login->logins->core;
 	/* The gate chooses when: meanwhile the account may have been shut, and the sessions that were told so. */
 	look_at_account(login);
 	if (login->result != AUTH_DONE || login->forbidden) {
-		story = (struct login_story){.account = identity->address, .why = "not allowed any more"};
+		story = (struct login_story){.account = buffer_slice(&login->address), .why = "not allowed any more"};
 		log_login(login, LOG_INFO, "login-refused", &story);
 		(void)close(from->fd);
 		login_free(login);
@@ -422,10 +424,10 @@ static void on_handover(void *owner, const struct gate_handover *from)
 	}
 	handover = (struct core_handover){.session = ++core->last_session,
 		.protocol = login->protocol,
-		.account_id = identity->account,
-		.address = identity->address,
-		.peer = buffer_slice(&login->peer),
-		.device = identity->device.len ? identity->device : buffer_slice(&login->client),
+		.account_id = login->account,
+		.address = buffer_slice(&login->address),
+		.peer = login->peer,
+		.device = login->device.len ? buffer_slice(&login->device) : login->client,
 		.tag = from->tag,
 		.pipelined = from->pipelined,
 		.tls = login->tls,
