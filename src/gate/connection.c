@@ -22,6 +22,7 @@ void connection_free(struct connection *connection)
 	list_remove(&connection->node);
 	free(connection);
 	gate->connection_count--;
+	gate_memory_freed(gate);
 	gate_connection_ended(gate);
 }
 
@@ -90,6 +91,7 @@ static void finish_handshake(struct connection *connection)
 {
 	struct prelogin_transport transport = login_transport(connection);
 
+	gate_memory_freed(connection->gate);
 	prelogin_set_transport(&connection->login->prelogin, &transport);
 	begin_commands(connection);
 }

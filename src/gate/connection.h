@@ -38,6 +38,9 @@ struct gate {
 	struct addresses addresses;
 	struct list_node *connections;
 	size_t connection_count;
+	struct net_timer *trim; /* see gate_memory_freed() */
+	uint64_t trim_after_ms;
+	unsigned freed;
 	struct list_node *exchanges[EXCHANGE_BUCKETS]; /* logins that core knows of, by number */
 	size_t exchange_count;
 	uint64_t last_exchange;
@@ -91,6 +94,7 @@ struct connection {
 
 /* gate.c */
 void gate_connection_ended(struct gate *gate); /* a gate that is stopping may be done now */
+void gate_memory_freed(struct gate *gate);     /* a handshake or a connection is over */
 
 /* connection.c */
 void connection_accept(
