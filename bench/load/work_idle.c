@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum { CHANGED = 100, GONE = 10 };
+enum { CHANGED = 100, GONE = 10, WAVE = 2000, WAVE_MS = 1000 };
 
 static int start_idle(struct imap *imap)
 {
@@ -69,14 +69,20 @@ void work_idle(struct client *client)
 	conn_close(&imap.conn);
 }
 
-/* Idles until the standard input ends; whoever measures memory reads the line that says that all are here. */
+/*
+ * Idles until the standard input ends; whoever measures memory reads the line that says that all are here. They come in waves: more logins than
+ * that at once are refused by servers that bound them.
+ */
 void work_hold(struct client *client)
 {
 	struct imap_selected selected;
 	struct imap imap;
-	uint64_t start = load_now();
-	int error = imap_open(&imap, client, client->index);
+	uint64_t start;
+	int error;
 
+	client_sleep(client, client->index / WAVE * WAVE_MS);
+	start = load_now();
+	error = imap_open(&imap, client, client->index);
 	if (!error)
 		error = imap_select(&imap, client->load->mailbox, "", &selected);
 	if (!error)
