@@ -27,8 +27,14 @@ static void check_dir(struct world *w)
 /* What a child does until it is killed: mail comes in, goes, space is given back; each durable UID is told. */
 static void deliver_for_ever(struct world *w, int out)
 {
+	uint32_t last;
+
 	w->settings.retention_s = 0;
 	world_open(w);
+	/* The one before may have been killed between a delivery and what goes with it. */
+	last = mailbox_inbox(w->account)->uidnext - 1;
+	if (last && last % 3 == 0 && has_uid(mailbox_inbox(w->account), last - 1))
+		expunge(mailbox_inbox(w->account), last - 1, last - 1);
 	for (unsigned i = 0;; i++) {
 		struct mailbox *inbox = mailbox_inbox(w->account);
 		uint32_t uid = deliver_numbered(inbox, inbox->uidnext);
@@ -104,9 +110,11 @@ static void what_was_told_survives_kill_9(void **state)
 		world_open(&w);
 		assert_true(mailbox_inbox(w.account)->uidnext > last);
 		for (uint32_t uid = 1; uid <= last; uid++) {
-			if (uid % 3 == 2 && uid < last)
+			bool is_expunged = uid % 3 == 2; /* with the next one; whether it was with the last, nobody was told */
+
+			if (is_expunged && uid < last)
 				assert_false(has_uid(mailbox_inbox(w.account), uid));
-			else
+			else if (!is_expunged || has_uid(mailbox_inbox(w.account), uid))
 				assert_is_there(mailbox_inbox(w.account), uid);
 		}
 	}
