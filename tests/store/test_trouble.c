@@ -110,7 +110,8 @@ static void what_was_told_survives_kill_9(void **state)
 		world_open(&w);
 		assert_true(mailbox_inbox(w.account)->uidnext > last);
 		for (uint32_t uid = 1; uid <= last; uid++) {
-			bool is_expunged = uid % 3 == 2; /* with the next one; whether it was with the last, nobody was told */
+			bool is_expunged =
+				uid % 3 == 2; /* with the next one; whether it was with the last, nobody was told */
 
 			if (is_expunged && uid < last)
 				assert_false(has_uid(mailbox_inbox(w.account), uid));

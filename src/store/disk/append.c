@@ -50,6 +50,8 @@ static int next_segment(struct disk *disk)
 	if (disk->current)
 		segment_list_put(&disk->unsealed, disk->current);
 	disk->current = next;
+	disk->begun_us[1] = disk->begun_us[0];
+	disk->begun_us[0] = thread_now_us(disk->settings.threads);
 	condition_wake(&disk->keep);
 	return 0;
 }
@@ -123,6 +125,7 @@ static char *stage(struct disk *disk, struct batch *batch, size_t bytes)
 {
 	struct chunk *chunk = batch->chunk_count ? &batch->chunks[batch->chunk_count - 1] : NULL;
 	char *to = batch->staging + batch->len;
+	bool was_half = segment_is_half(disk->current);
 
 	if (!chunk || chunk->segment != disk->current) {
 		chunk = &batch->chunks[batch->chunk_count++];
@@ -131,6 +134,8 @@ static char *stage(struct disk *disk, struct batch *batch, size_t bytes)
 	chunk->len += bytes;
 	batch->len += bytes;
 	disk->current->used += (uint32_t)bytes;
+	if (!was_half && segment_is_half(disk->current))
+		condition_wake(&disk->keep);
 	return to;
 }
 

@@ -72,6 +72,8 @@ static void seal_rest(struct disk *disk)
 		error = segment_finish(disk, disk->current);
 	if (error)
 		disk_fail(disk, error, "seal");
+	else
+		disk_spares_remove(disk);
 }
 
 static void free_list(struct disk *disk, struct segment_list *list)
@@ -219,6 +221,7 @@ int disk_open(const struct disk_settings *settings, struct durability **ret_dura
 	make_locks(disk);
 	disk->files = settings->files;
 	disk->next_id = 1;
+	disk->begun_us[0] = disk->begun_us[1] = INT64_MIN;
 	disk->dir = strndup(settings->dir.at, settings->dir.len);
 	for (unsigned i = 0; i < 2; i++) {
 		disk->batches[i].room = (size_t)settings->staging_bytes_max / 2;

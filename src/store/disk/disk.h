@@ -16,7 +16,8 @@ struct disk_settings {
 	struct slice dir;           /* <data>/journal */
 	uint64_t segment_bytes;     /* DISK_SEGMENT_BYTES_MIN to 2 GiB; a record must fit into one */
 	uint64_t staging_bytes_max; /* waiting to be written before append blocks: 32 MiB */
-	unsigned spares;            /* segments kept ready ahead: 2 */
+	unsigned
+		spares; /* segments kept ready ahead while two a minute are filled: 2; else one, from half of the current one on */
 	const struct file_system *files;
 	const struct clock_source *clock;
 	const struct thread_system *threads; /* NULL: the real ones */

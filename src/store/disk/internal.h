@@ -20,6 +20,7 @@ enum {
 	DISK_PIECE_BYTES = 1048576, /* written and synced at a time */
 	DISK_WINDOW_BYTES = 131072, /* read at a time */
 	DISK_RETRY_MS = 200,
+	DISK_BUSY_MS = 60000,      /* two segments begun within it: more spares than one are kept ready */
 	SEGMENT_RESERVE_PART = 16, /* of a segment is kept for changes that let people clean up */
 	SEGMENT_SHORT_BYTES = 16384,
 };
@@ -41,6 +42,12 @@ struct segment {
 	uint64_t touched;
 	struct segment *next; /* in one of disk's lists, under disk.lock */
 };
+
+/* Time to make the next one. With disk.lock. */
+static inline bool segment_is_half(const struct segment *segment)
+{
+	return segment->used >= segment->file_bytes / 2;
+}
 
 struct segment_list { /* first in, first out */
 	struct segment *first, *last;
@@ -102,7 +109,8 @@ struct disk {
 	struct segment_list cut;      /* found at the start: hold nothing that counts */
 	struct segment_list dropped;  /* nobody uses them any more: to be recycled or removed */
 	unsigned spare_waiters;       /* appends that wait for one */
-	int no_room;                  /* why the last attempt to make a spare failed; 0: it did not */
+	int64_t begun_us[2]; /* when the current segment was begun, and the one before it; INT64_MIN: before this run */
+	int no_room;         /* why the last attempt to make a spare failed; 0: it did not */
 	bool threads;
 	struct thread writer, keeper;
 };
@@ -148,6 +156,7 @@ void disk_wake_all(struct disk *disk);
 
 /* ---- keeper.c ---- */
 void *disk_keeper_run(void *disk);
+void disk_spares_remove(struct disk *disk); /* when both threads have ended */
 /* Writes the seal and makes it durable. All of the segment is durable, and its file open for writing. */
 MUST_CHECK int segment_seal(struct disk *disk, struct segment *segment);
 /* The same for a segment that ends early: gives back the space it does not need. */

@@ -153,7 +153,24 @@ static int make_spare(struct disk *disk, const struct segment *dropped, uint64_t
 	return 0;
 }
 
-/* ---- The keeper's thread ---- */
+/* ---- How many ---- */
+
+static bool is_busy(const struct disk *disk)
+{
+	return disk->begun_us[1] != INT64_MIN &&
+	       thread_now_us(disk->settings.threads) - disk->begun_us[1] < DISK_BUSY_MS * INT64_C(1000);
+}
+
+/*
+ * Space that nobody needs yet is not taken from others: while few records come, a segment is made when the current one is half full. With
+ * disk.lock.
+ */
+static unsigned spares_wanted(const struct disk *disk)
+{
+	if (is_busy(disk))
+		return disk->settings.spares;
+	return !disk->current || disk->spare_waiters || disk->no_room || segment_is_half(disk->current);
+}
 
 /* A short one is to give way to a whole one, so it does not count. */
 static unsigned spares_ready(const struct disk *disk)
@@ -162,6 +179,8 @@ static unsigned spares_ready(const struct disk *disk)
 
 	return disk->ready.count - (first && first->file_bytes != disk->settings.segment_bytes);
 }
+
+/* ---- The keeper's thread ---- */
 
 /* Each of these does one thing if there is something to do. With disk.lock, which they let go meanwhile. */
 
@@ -188,8 +207,7 @@ static bool recycle_one(struct disk *disk)
 
 	if (!dropped)
 		return false;
-	if (spares_ready(disk) >= disk->settings.spares ||
-		make_spare(disk, dropped, disk->settings.segment_bytes) != 0) {
+	if (spares_ready(disk) >= spares_wanted(disk) || make_spare(disk, dropped, disk->settings.segment_bytes) != 0) {
 		lock_give(&disk->lock);
 		segment_path(disk, dropped, path);
 		(void)disk->files->unlink(disk->files->context, path); /* what stays is found at the next start */
@@ -262,12 +280,42 @@ static bool drop_short(struct disk *disk)
 	return true;
 }
 
+static void spare_remove(struct disk *disk, struct segment **spare)
+{
+	char path[DISK_PATH_MAX];
+
+	segment_path(disk, *spare, path);
+	(void)disk->files->unlink(disk->files->context, path); /* one that stays is a spare again at the next start */
+	segment_free(disk, spare);
+}
+
+void disk_spares_remove(struct disk *disk)
+{
+	struct segment *spare;
+
+	while ((spare = segment_list_take(&disk->ready)))
+		spare_remove(disk, &spare);
+}
+
+static bool drop_needless(struct disk *disk)
+{
+	struct segment *spare;
+
+	if (disk->no_room || disk->ready.count <= spares_wanted(disk))
+		return false;
+	spare = segment_list_take(&disk->ready);
+	lock_give(&disk->lock);
+	spare_remove(disk, &spare);
+	lock_take(&disk->lock);
+	return true;
+}
+
 static bool make_one(struct disk *disk, int64_t *retry_us)
 {
 	const struct thread_system *threads = disk->settings.threads;
 	int error;
 
-	if (spares_ready(disk) >= disk->settings.spares)
+	if (spares_ready(disk) >= spares_wanted(disk))
 		return false;
 	if (disk->no_room && thread_now_us(threads) < *retry_us)
 		return false;
@@ -308,10 +356,13 @@ void *disk_keeper_run(void *arg)
 	lock_take(&disk->lock);
 	while (!disk->stopping) {
 		if (tell(disk, &told) || seal_one(disk) || recycle_one(disk) || drop_short(disk) ||
-			make_one(disk, &retry_us))
+			drop_needless(disk) || make_one(disk, &retry_us))
 			continue;
-		if (spares_ready(disk) < disk->settings.spares)
+		if (spares_ready(disk) < spares_wanted(disk))
 			condition_wait_until(&disk->keep, &disk->lock, retry_us);
+		else if (is_busy(disk))
+			condition_wait_until(
+				&disk->keep, &disk->lock, disk->begun_us[1] + DISK_BUSY_MS * INT64_C(1000));
 		else
 			condition_wait(&disk->keep, &disk->lock);
 	}
