@@ -1,42 +1,18 @@
 #include "pop3/maildrop.h"
 
-#define MARK (UINT64_C(1) << 63)
+enum { BITS = 8 };
 
-int maildrop_init(struct pop3_maildrop *drop, uint32_t room)
+void maildrop_init(struct pop3_maildrop *drop, uint32_t count, uint64_t bytes,
+	int (*find)(void *context, uint32_t number, struct pop3_message *ret_message), void *context)
 {
-	size_t n = MAX(room, 1u);
-
 	*drop = (struct pop3_maildrop){
-		.room = room,
-		.uids = malloc(n * sizeof(*drop->uids)),
-		.emails = malloc(n * sizeof(*drop->emails)),
-		.sizes = malloc(n * sizeof(*drop->sizes)),
-	};
-	if (drop->uids && drop->emails && drop->sizes)
-		return 0;
-	maildrop_free(drop);
-	return -ENOMEM;
+		.find = find, .context = context, .count = count, .bytes = bytes, .live = count, .live_bytes = bytes};
 }
 
 void maildrop_free(struct pop3_maildrop *drop)
 {
-	free(drop->uids);
-	free(drop->emails);
-	free(drop->sizes);
+	free(drop->marks);
 	*drop = (struct pop3_maildrop){0};
-}
-
-bool maildrop_add(struct pop3_maildrop *drop, uint32_t uid, uint64_t email, uint64_t bytes)
-{
-	if (drop->count == drop->room)
-		return false;
-	drop->uids[drop->count] = uid;
-	drop->emails[drop->count] = email;
-	drop->sizes[drop->count] = bytes & ~MARK;
-	drop->count++;
-	drop->live++;
-	drop->live_bytes += bytes & ~MARK;
-	return true;
 }
 
 static bool is_number(const struct pop3_maildrop *drop, uint32_t number)
@@ -44,24 +20,26 @@ static bool is_number(const struct pop3_maildrop *drop, uint32_t number)
 	return number >= 1 && number <= drop->count;
 }
 
+static bool has_mark(const struct pop3_maildrop *drop, uint32_t number)
+{
+	uint32_t at = number - 1;
+
+	return drop->marks && (drop->marks[at / BITS] >> (at % BITS) & 1);
+}
+
 bool maildrop_is_marked(const struct pop3_maildrop *drop, uint32_t number)
 {
-	return is_number(drop, number) && (drop->sizes[number - 1] & MARK);
+	return is_number(drop, number) && has_mark(drop, number);
 }
 
 bool maildrop_has(const struct pop3_maildrop *drop, uint32_t number)
 {
-	return is_number(drop, number) && !(drop->sizes[number - 1] & MARK);
+	return is_number(drop, number) && !has_mark(drop, number);
 }
 
-uint64_t maildrop_bytes(const struct pop3_maildrop *drop, uint32_t number)
+int maildrop_message(const struct pop3_maildrop *drop, uint32_t number, struct pop3_message *ret_message)
 {
-	return is_number(drop, number) ? drop->sizes[number - 1] & ~MARK : 0;
-}
-
-uint64_t maildrop_email(const struct pop3_maildrop *drop, uint32_t number)
-{
-	return is_number(drop, number) ? drop->emails[number - 1] : 0;
+	return is_number(drop, number) ? drop->find(drop->context, number, ret_message) : -ENOENT;
 }
 
 uint32_t maildrop_next(const struct pop3_maildrop *drop, uint32_t number)
@@ -72,45 +50,57 @@ uint32_t maildrop_next(const struct pop3_maildrop *drop, uint32_t number)
 	return 0;
 }
 
-void maildrop_mark(struct pop3_maildrop *drop, uint32_t number)
+int maildrop_mark(struct pop3_maildrop *drop, uint32_t number)
 {
-	if (!maildrop_has(drop, number))
-		return;
+	struct pop3_message message;
+	int error = maildrop_message(drop, number, &message);
+
+	if (error || has_mark(drop, number))
+		return error;
+	if (!drop->marks)
+		drop->marks = calloc(1, (drop->count + (size_t)BITS - 1) / BITS);
+	if (!drop->marks)
+		return -ENOMEM;
+	drop->marks[(number - 1) / BITS] |= (unsigned char)(1 << ((number - 1) % BITS));
 	drop->live--;
-	drop->live_bytes -= drop->sizes[number - 1];
-	drop->sizes[number - 1] |= MARK;
+	drop->live_bytes -= message.bytes;
+	return 0;
 }
 
 void maildrop_unmark_all(struct pop3_maildrop *drop)
 {
+	free(drop->marks);
+	drop->marks = NULL;
 	drop->live = drop->count;
-	drop->live_bytes = 0;
-	for (uint32_t i = 0; i < drop->count; i++) {
-		drop->sizes[i] &= ~MARK;
-		drop->live_bytes += drop->sizes[i];
-	}
+	drop->live_bytes = drop->bytes;
 }
 
-void maildrop_marked(const struct pop3_maildrop *drop, struct uid_list *list)
+int maildrop_marked(const struct pop3_maildrop *drop, struct uid_list *list)
 {
 	uint32_t first = 0, last = 0;
 
 	/* In whole ranges: a list of a million UIDs would otherwise be asked to grow a million times. */
-	for (uint32_t i = 0; i < drop->count; i++) {
-		if (!(drop->sizes[i] & MARK))
+	for (uint32_t number = 1; number <= drop->count; number++) {
+		struct pop3_message message;
+		int error;
+
+		if (!has_mark(drop, number))
 			continue;
-		if (first && drop->uids[i] != last + 1)
+		error = maildrop_message(drop, number, &message);
+		if (error)
+			return error;
+		if (first && message.uid != last + 1)
 			uid_list_add(list, first, last);
-		if (first == 0 || drop->uids[i] != last + 1)
-			first = drop->uids[i];
-		last = drop->uids[i];
+		if (first == 0 || message.uid != last + 1)
+			first = message.uid;
+		last = message.uid;
 	}
 	if (first)
 		uid_list_add(list, first, last);
+	return list->error;
 }
 
-void maildrop_put_uidl(const struct pop3_maildrop *drop, uint32_t number, struct buffer *out)
+void maildrop_put_uidl(const struct pop3_message *message, struct buffer *out)
 {
-	if (is_number(drop, number))
-		buffer_printf(out, "%016llx.%x", (unsigned long long)drop->emails[number - 1], drop->uids[number - 1]);
+	buffer_printf(out, "%016llx.%x", (unsigned long long)message->email, message->uid);
 }

@@ -28,7 +28,6 @@ struct pop3_limits {
 	uint64_t idle_ms;        /* autologout: 600,000, the least that RFC 1939 §3 allows */
 	uint64_t stalled_ms;     /* a client that takes nothing of an answer: 300,000 */
 	size_t output_bytes_max; /* answers queued before the session stops making more: 131,072 */
-	unsigned load_step;      /* messages looked at in one turn of the loop while the maildrop is opened: 5,000 */
 };
 extern const struct pop3_limits pop3_limits_default;
 

@@ -43,7 +43,7 @@ void pop3_protocol_greet(struct pop3_protocol *p, struct buffer *out)
 	put_totals(p, out);
 }
 
-bool pop3_message_is_there(struct pop3_protocol *p, uint32_t number, struct buffer *out)
+static bool is_there(const struct pop3_protocol *p, uint32_t number, struct buffer *out)
 {
 	if (maildrop_has(p->drop, number))
 		return true;
@@ -52,6 +52,18 @@ bool pop3_message_is_there(struct pop3_protocol *p, uint32_t number, struct buff
 	else
 		answer(out, "-ERR No such message");
 	return false;
+}
+
+bool pop3_message_find(struct pop3_protocol *p, uint32_t number, struct buffer *out, struct pop3_message *ret_message)
+{
+	int error;
+
+	if (!is_there(p, number, out))
+		return false;
+	error = maildrop_message(p->drop, number, ret_message);
+	if (error)
+		pop3_cannot_read(number, error, out);
+	return !error;
 }
 
 /* ---- One command each ---- */
@@ -75,10 +87,15 @@ static void run_capa(struct pop3_protocol *p, const struct pop3_command *command
 
 static void run_dele(struct pop3_protocol *p, const struct pop3_command *command, struct buffer *out)
 {
-	if (!pop3_message_is_there(p, command->number, out))
+	int error;
+
+	if (!is_there(p, command->number, out))
 		return;
-	maildrop_mark(p->drop, command->number);
-	buffer_printf(out, "+OK Message %u will be deleted\r\n", command->number);
+	error = maildrop_mark(p->drop, command->number);
+	if (error)
+		pop3_cannot_read(command->number, error, out);
+	else
+		buffer_printf(out, "+OK Message %u will be deleted\r\n", command->number);
 }
 
 static void run_lang(struct pop3_protocol *p UNUSED, const struct pop3_command *command, struct buffer *out)
@@ -94,13 +111,14 @@ static void run_lang(struct pop3_protocol *p UNUSED, const struct pop3_command *
 
 static void run_list(struct pop3_protocol *p, const struct pop3_command *command, struct buffer *out)
 {
+	struct pop3_message message;
+
 	if (!command->has_number) {
 		put_totals(p, out);
 		p->phase = POP3_LISTING;
 		p->listed = 0;
-	} else if (pop3_message_is_there(p, command->number, out)) {
-		buffer_printf(out, "+OK %u %llu\r\n", command->number,
-			(unsigned long long)maildrop_bytes(p->drop, command->number));
+	} else if (pop3_message_find(p, command->number, out, &message)) {
+		buffer_printf(out, "+OK %u %llu\r\n", command->number, (unsigned long long)message.bytes);
 	}
 }
 
@@ -118,10 +136,8 @@ static void run_noop(struct pop3_protocol *p UNUSED, const struct pop3_command *
 static int update(struct pop3_protocol *p)
 {
 	struct uid_list marked = UID_LIST_INIT(p->drop->count);
-	int error;
+	int error = maildrop_marked(p->drop, &marked);
 
-	maildrop_marked(p->drop, &marked);
-	error = marked.error;
 	if (error == 0)
 		error = p->backend->expunge(p->backend->context, uid_list_set(&marked));
 	uid_list_free(&marked);
@@ -156,22 +172,24 @@ static void run_stat(struct pop3_protocol *p, const struct pop3_command *command
 	buffer_printf(out, "+OK %u %llu\r\n", p->drop->live, (unsigned long long)p->drop->live_bytes);
 }
 
-static void put_uidl_line(struct pop3_protocol *p, uint32_t number, struct buffer *out)
+static void put_uidl_line(uint32_t number, const struct pop3_message *message, struct buffer *out)
 {
 	buffer_printf(out, "%u ", number);
-	maildrop_put_uidl(p->drop, number, out);
+	maildrop_put_uidl(message, out);
 	buffer_put(out, SLICE("\r\n"));
 }
 
 static void run_uidl(struct pop3_protocol *p, const struct pop3_command *command, struct buffer *out)
 {
+	struct pop3_message message;
+
 	if (!command->has_number) {
 		answer(out, "+OK Unique-ids follow");
 		p->phase = POP3_UIDS;
 		p->listed = 0;
-	} else if (pop3_message_is_there(p, command->number, out)) {
+	} else if (pop3_message_find(p, command->number, out, &message)) {
 		buffer_put(out, SLICE("+OK "));
-		put_uidl_line(p, command->number, out);
+		put_uidl_line(command->number, &message, out);
 	}
 }
 
@@ -238,17 +256,23 @@ static enum pop3_step step_command(struct pop3_protocol *p, struct slice *input,
 static void list_more(struct pop3_protocol *p, struct buffer *out)
 {
 	for (int i = 0; i < LINES_PER_STEP; i++) {
+		struct pop3_message message;
+
 		p->listed = maildrop_next(p->drop, p->listed);
 		if (p->listed == 0) {
 			p->phase = POP3_COMMANDS;
 			answer(out, ".");
 			return;
 		}
+		if (maildrop_message(p->drop, p->listed, &message)) {
+			/* No end of the answer: the client must not take what it has for the whole. */
+			p->phase = POP3_CLOSED;
+			return;
+		}
 		if (p->phase == POP3_UIDS)
-			put_uidl_line(p, p->listed, out);
+			put_uidl_line(p->listed, &message, out);
 		else
-			buffer_printf(
-				out, "%u %llu\r\n", p->listed, (unsigned long long)maildrop_bytes(p->drop, p->listed));
+			buffer_printf(out, "%u %llu\r\n", p->listed, (unsigned long long)message.bytes);
 	}
 }
 

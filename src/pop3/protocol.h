@@ -62,7 +62,8 @@ bool pop3_protocol_is_between(const struct pop3_protocol *p);
 /* retrieve.c: RETR and TOP. */
 void pop3_retrieve(struct pop3_protocol *p, const struct pop3_command *command, struct buffer *out);
 void pop3_retrieve_more(struct pop3_protocol *p, struct buffer *out);
-/* Is there such a message, unmarked? Answers if not. */
-bool pop3_message_is_there(struct pop3_protocol *p, uint32_t number, struct buffer *out);
+/* An unmarked message; false: there is none, or it cannot be read, which was answered. */
+bool pop3_message_find(struct pop3_protocol *p, uint32_t number, struct buffer *out, struct pop3_message *ret_message);
+void pop3_cannot_read(uint32_t number, int error, struct buffer *out);
 
 #endif

@@ -9,7 +9,7 @@ static void finish(struct pop3_protocol *p)
 	p->phase = POP3_COMMANDS;
 }
 
-static void cannot_read(uint32_t number, int error, struct buffer *out)
+void pop3_cannot_read(uint32_t number, int error, struct buffer *out)
 {
 	/* Removed by another device so long ago that it is not kept any more; RFC 1939 has no other way to say so than an error. */
 	if (error == -ENOENT)
@@ -21,31 +21,31 @@ static void cannot_read(uint32_t number, int error, struct buffer *out)
 void pop3_retrieve(struct pop3_protocol *p, const struct pop3_command *command, struct buffer *out)
 {
 	const struct pop3_backend *b = p->backend;
-	uint64_t bytes = maildrop_bytes(p->drop, command->number);
+	struct pop3_message message;
 	struct slice first;
 	int error;
 
-	if (!pop3_message_is_there(p, command->number, out))
+	if (!pop3_message_find(p, command->number, out, &message))
 		return;
-	error = b->open(b->context, maildrop_email(p->drop, command->number));
+	error = b->open(b->context, message.email);
 	if (error) {
-		cannot_read(command->number, error, out);
+		pop3_cannot_read(command->number, error, out);
 		return;
 	}
 	p->phase = POP3_BODY;
 	p->body_at = 0;
-	p->body_bytes = bytes;
+	p->body_bytes = message.bytes;
 	/* Better an error now than half a message. */
-	error = bytes ? b->peek(b->context, 0, &first) : 0;
+	error = message.bytes ? b->peek(b->context, 0, &first) : 0;
 	if (error) {
 		finish(p);
-		cannot_read(command->number, error, out);
+		pop3_cannot_read(command->number, error, out);
 		return;
 	}
 	if (command->verb == POP3_RETR) {
 		p->stuff = pop3_stuff_start(POP3_ALL_LINES);
 		p->retrieved++;
-		buffer_printf(out, "+OK %llu octets\r\n", (unsigned long long)bytes);
+		buffer_printf(out, "+OK %llu octets\r\n", (unsigned long long)message.bytes);
 	} else {
 		p->stuff = pop3_stuff_start(command->lines);
 		p->topped++;

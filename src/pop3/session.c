@@ -10,7 +10,6 @@ const struct pop3_limits pop3_limits_default = {
 	.idle_ms = 600000,
 	.stalled_ms = 300000,
 	.output_bytes_max = 131072,
-	.load_step = 5000,
 };
 
 /* ---- Life ---- */
@@ -39,7 +38,6 @@ void pop3_session_log(struct pop3_session *s, enum log_level level, const char *
 
 void pop3_session_free(struct pop3_session *s)
 {
-	CHECK(!s->loading);
 	pop3_session_log(s, LOG_INFO, s->ready ? "logout" : "login-refused");
 	list_remove(&s->node);
 	s->services->session_count--;
@@ -47,6 +45,7 @@ void pop3_session_free(struct pop3_session *s)
 	if (s->ready)
 		pop3_protocol_free(&s->protocol);
 	maildrop_free(&s->drop);
+	view_close(&s->view);
 	if (s->holding)
 		account_maildrop_release(s->account);
 	if (s->listening)
@@ -107,9 +106,7 @@ static void on_closed(void *owner, int error)
 	if (!s->reason)
 		s->reason = error == -ETIMEDOUT ? "timeout" : error ? "connection lost" : "closed by client";
 	s->ending = true;
-	net_stream_free(&s->stream);
-	if (!s->loading)
-		pop3_session_free(s);
+	pop3_session_free(s);
 }
 
 void pop3_session_ready(struct pop3_session *s)
@@ -148,7 +145,10 @@ static int expunge(void *context, struct uid_set uids)
 {
 	struct pop3_session *s = context;
 	struct uid_list expunged = UID_LIST_INIT(s->drop.count);
-	int error = entries_expunge(mailbox_inbox(s->account), uids, false, &s->actor, &expunged);
+	int error;
+
+	view_close(&s->view); /* nothing is read any more: what goes now need not be kept readable */
+	error = entries_expunge(mailbox_inbox(s->account), uids, false, &s->actor, &expunged);
 
 	uid_list_free(&expunged);
 	return error;

@@ -87,64 +87,28 @@ static void cannot_load(struct pop3_session *s)
 	refuse(s, "cannot load", SLICE("-ERR [SYS/TEMP] The maildrop cannot be read now"));
 }
 
-static void load_some(struct net_task *task);
-
-static void load_later(struct pop3_session *s)
+static int find_message(void *context, uint32_t number, struct pop3_message *ret_message)
 {
-	s->loading = true;
-	s->task.run = load_some;
-	net_loop_post(s->services->loop, &s->task);
+	struct pop3_session *s = context;
+	struct entry entry;
+	int error = view_entry(s->view, number, &entry);
+
+	if (!error)
+		*ret_message = (struct pop3_message){entry.uid, entry.email, entry.bytes};
+	return error;
 }
 
-/* Up to the step's limit; 0 when everything is loaded, -EAGAIN when there is more. */
-static int load_entries(struct pop3_session *s)
+/* What is in it is looked at when the client asks: most only want to know whether there is something new. */
+static void open_maildrop(struct pop3_session *s)
 {
 	struct mailbox *inbox = mailbox_inbox(s->account);
-	struct entry entry;
-	int error = 0;
 
-	for (unsigned i = 0; i < s->services->limits.load_step; i++) {
-		if (!mailbox_entry_from(inbox, s->load_from, &entry, &error) || entry.uid >= s->load_end)
-			return error;
-		if (!maildrop_add(&s->drop, entry.uid, entry.email, entry.bytes))
-			return 0;
-		s->load_from = entry.uid + 1;
-	}
-	return -EAGAIN;
-}
-
-static void load_some(struct net_task *task)
-{
-	struct pop3_session *s = CONTAINER_OF(task, struct pop3_session, task);
-	int error;
-
-	s->loading = false;
-	if (!s->stream) {
-		pop3_session_free(s);
+	if (view_open(inbox, NULL, NULL, &s->view)) {
+		cannot_load(s);
 		return;
 	}
-	if (s->ending)
-		return;
-	error = load_entries(s);
-	if (error == -EAGAIN)
-		load_later(s);
-	else if (error)
-		cannot_load(s);
-	else
-		pop3_session_ready(s);
-}
-
-/* UIDs from here on are of messages that came after login; only those below can leave while the rest is being loaded. */
-static void load(struct pop3_session *s)
-{
-	const struct mailbox *inbox = mailbox_inbox(s->account);
-
-	s->load_from = 1;
-	s->load_end = inbox->uidnext;
-	if (maildrop_init(&s->drop, inbox->messages))
-		cannot_load(s);
-	else
-		load_later(s);
+	maildrop_init(&s->drop, view_count(s->view), inbox->bytes, find_message, s);
+	pop3_session_ready(s);
 }
 
 void pop3_session_open(struct pop3_session *s, uint64_t account_id)
@@ -161,5 +125,5 @@ void pop3_session_open(struct pop3_session *s, uint64_t account_id)
 	account_listen(s->account, &s->listener);
 	s->listening = true;
 	if (!refuse_early(s) && hold(s))
-		load(s);
+		open_maildrop(s);
 }

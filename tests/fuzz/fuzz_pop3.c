@@ -18,6 +18,14 @@ struct source {
 	struct pop3_maildrop drop;
 };
 
+static int find(void *context, uint32_t number, struct pop3_message *ret_message)
+{
+	(void)context;
+	CHECK(number >= 1 && number <= MESSAGES);
+	*ret_message = (struct pop3_message){number * 2, number - 1, number == 2 ? 0 : sizeof(text) - 1};
+	return 0;
+}
+
 static int open_message(void *context, uint64_t email)
 {
 	struct source *source = context;
@@ -66,10 +74,7 @@ static void play(struct slice input, size_t step, struct buffer *out)
 	size_t taken = 0, shown = 0;
 	enum pop3_step state = POP3_STEP_NEEDS_INPUT;
 
-	if (maildrop_init(&source.drop, MESSAGES))
-		return;
-	for (uint32_t i = 0; i < MESSAGES; i++)
-		CHECK(maildrop_add(&source.drop, (i + 1) * 2, i, i == 1 ? 0 : sizeof(text) - 1));
+	maildrop_init(&source.drop, MESSAGES, (uint64_t)(MESSAGES - 1) * (sizeof(text) - 1), find, &source);
 	pop3_protocol_init(&protocol, &settings, &backend, &source.drop);
 	while (shown < input.len && state != POP3_STEP_CLOSED) {
 		struct slice rest;

@@ -22,10 +22,20 @@ struct player {
 	struct buffer in, out, expunged;
 	const char *reading;
 	unsigned opened, closings;
-	int open_error, peek_error, expunge_error;
+	int find_error, open_error, peek_error, expunge_error;
 	uint64_t peek_error_at;
 	bool closed;
 };
+
+static int fake_find(void *context, uint32_t number, struct pop3_message *ret_message)
+{
+	struct player *player = context;
+
+	if (player->find_error)
+		return player->find_error;
+	*ret_message = (struct pop3_message){9 + number, number - 1, strlen(messages[number - 1])};
+	return 0;
+}
 
 static int fake_open(void *context, uint64_t email)
 {
@@ -109,14 +119,15 @@ static void play(struct player *player, const char *text)
 static int setup(void **state)
 {
 	struct player *player = calloc(1, sizeof(*player));
+	uint64_t bytes = 0;
 
 	assert_non_null(player);
 	player->settings = (struct pop3_settings){100, 4, SLICE("SCRAM-SHA-256 PLAIN"), 0, -1};
 	player->backend = (struct pop3_backend){fake_open, fake_peek, fake_close, fake_expunge, player};
 	player->in = player->out = player->expunged = BUFFER_INIT(1 << 20);
-	assert_int_equal(maildrop_init(&player->drop, ARRAY_LEN(messages)), 0);
 	for (uint32_t i = 0; i < ARRAY_LEN(messages); i++)
-		assert_true(maildrop_add(&player->drop, 10 + i, i, strlen(messages[i])));
+		bytes += strlen(messages[i]);
+	maildrop_init(&player->drop, ARRAY_LEN(messages), bytes, fake_find, player);
 	pop3_protocol_init(&player->protocol, &player->settings, &player->backend, &player->drop);
 	*state = player;
 	return 0;
@@ -281,6 +292,48 @@ static void test_messages_that_cannot_be_read(void **state)
 	assert_true(player->closed);
 }
 
+static void test_messages_that_cannot_be_looked_up(void **state)
+{
+	struct player *player = *state;
+
+	/* The totals are known all the same. */
+	player->find_error = -EIO;
+	play(player, "C: STAT\n"
+		     "S: +OK 3 53\n"
+		     "C: LIST 1\n"
+		     "S: -ERR [SYS/TEMP] *\n"
+		     "C: UIDL 1\n"
+		     "S: -ERR [SYS/TEMP] *\n"
+		     "C: RETR 1\n"
+		     "S: -ERR [SYS/TEMP] *\n"
+		     "C: DELE 1\n"
+		     "S: -ERR [SYS/TEMP] *\n"
+		     "C: STAT\n"
+		     "S: +OK 3 53\n");
+	player->find_error = 0;
+	play(player, "C: DELE 1\n"
+		     "S: +OK *\n");
+	player->find_error = -EIO;
+	play(player, "C: LIST\n"
+		     "S: +OK 2 *\n");
+	assert_true(player->closed);
+	assert_int_equal(player->protocol.deleted, 0);
+}
+
+static void test_an_update_without_its_uids_says_so(void **state)
+{
+	struct player *player = *state;
+
+	play(player, "C: DELE 1\n"
+		     "S: +OK *\n");
+	player->find_error = -EIO;
+	play(player, "C: QUIT\n"
+		     "S: -ERR [SYS/TEMP] *\n");
+	assert_true(player->closed);
+	assert_int_equal(player->expunged.len, 0);
+	assert_false(player->protocol.updated);
+}
+
 static void test_capabilities(void **state)
 {
 	struct player *player = *state;
@@ -394,6 +447,8 @@ int main(void)
 		TEST(test_quit_without_deletions_changes_nothing),
 		TEST(test_a_failed_update_says_so),
 		TEST(test_messages_that_cannot_be_read),
+		TEST(test_messages_that_cannot_be_looked_up),
+		TEST(test_an_update_without_its_uids_says_so),
 		TEST(test_capabilities),
 		TEST(test_language),
 		TEST(test_logging_in_is_over),

@@ -424,14 +424,6 @@ static void test_a_client_that_leaves_during_an_answer(void **state)
 	buffer_free(&message);
 }
 
-static void load_in_small_steps(void *context)
-{
-	struct here *here = context;
-
-	for (unsigned i = 0; i < RIG_SHARDS; i++)
-		here->rig.pop3[i].limits.load_step = 1000;
-}
-
 static void test_twenty_thousand_messages(void **state)
 {
 	struct here *here = *state;
@@ -439,7 +431,6 @@ static void test_twenty_thousand_messages(void **state)
 	struct transcript_socket s;
 	struct transcript io;
 
-	core_rig_call(&here->rig, store_shard_of(here->rig.store, here->ann), load_in_small_steps, here);
 	core_rig_fill(&here->rig, here->ann, 20000);
 	s = login(here);
 	io = transcript_over(&s);
@@ -475,7 +466,6 @@ static void test_a_client_that_leaves_before_all_is_loaded(void **state)
 {
 	struct here *here = *state;
 
-	core_rig_call(&here->rig, store_shard_of(here->rig.store, here->ann), load_in_small_steps, here);
 	core_rig_fill(&here->rig, here->ann, 20000);
 	play_all(here, "C: QUIT\n");
 	play_all(here, "S: +OK 20000 messages *\n");
