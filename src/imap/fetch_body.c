@@ -21,8 +21,13 @@ void fetch_put_nil(struct fetch_run *run, const struct fetch_body *body)
 
 void fetch_put_literal(struct fetch_run *run, uint64_t bytes, bool binary)
 {
+	struct buffer *out = session_out(run->session);
+
 	fetch_put_name(run, run->body->label);
-	buffer_printf(session_out(run->session), "%s{%llu}\r\n", binary ? "~" : "", (unsigned long long)bytes);
+	/* No printf here: this is written a million times for a large mailbox. */
+	buffer_put_text(out, binary ? "~{" : "{");
+	buffer_put_u64(out, bytes);
+	buffer_put_text(out, "}\r\n");
 }
 
 uint64_t fetch_partial(const struct fetch_body *body, uint64_t bytes, uint64_t *at)

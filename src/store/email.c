@@ -34,10 +34,8 @@ static int pending_find(const struct pending *pending, uint64_t id, struct email
 
 int email_row_find(struct account *account, uint64_t id, struct email_row *ret_row, struct buffer *frames)
 {
-	struct index_key key = key_of(id);
 	struct slice value = {NULL, 0};
 	uint64_t pending;
-	MDB_txn *txn;
 	int error;
 
 	if (!id)
@@ -46,9 +44,7 @@ int email_row_find(struct account *account, uint64_t id, struct email_row *ret_r
 		return pending_find((const struct pending *)(uintptr_t)pending, id, ret_row, frames);
 	if (id_account(id) != account->id)
 		return -ENOENT;
-	error = shard_snapshot(account->shard, &txn);
-	if (!error)
-		error = index_get(account->shard->store->index, txn, TABLE_EMAILS, key_slice(&key), &value);
+	error = shard_email_row(account->shard, id, &value);
 	return error ? error : email_row_read(value, ret_row);
 }
 

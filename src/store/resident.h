@@ -22,6 +22,7 @@ struct shard {
 	MDB_txn *txn; /* snapshot of the index; renewed after each tick */
 	bool txn_active;
 	uint64_t txn_applied;              /* what it reaches */
+	struct index_walk emails;          /* in it: where the email is that was looked up last */
 	struct buffer change, list, list2; /* scratch for encoding */
 	struct lock inbox_lock;            /* accounts whose directory entry changed */
 	uint64_t *inbox;
@@ -36,6 +37,8 @@ void shard_free(struct shard **shard);
 /* The shard's read transaction: at least as new as everything it has freed. */
 MUST_CHECK int shard_snapshot(struct shard *shard, MDB_txn **ret_txn);
 void shard_snapshot_end(struct shard *shard);
+/* An email's row in the snapshot; quickest for the one after that which was asked for last. -ENOENT. */
+MUST_CHECK int shard_email_row(struct shard *shard, uint64_t id, struct slice *ret_value);
 void shard_account_changed(struct shard *shard, uint64_t account); /* any thread */
 /* What is in memory of it may be wrong: its sessions end, and it is loaded anew once they have. Any thread. */
 void shard_account_stale(struct shard *shard, uint64_t account);

@@ -79,9 +79,36 @@ int shard_snapshot(struct shard *shard, MDB_txn **ret_txn)
 
 void shard_snapshot_end(struct shard *shard)
 {
+	index_walk_end(&shard->emails);
 	if (shard->txn_active)
 		mdb_txn_reset(shard->txn);
 	shard->txn_active = false;
+}
+
+/* Whether the walk has come to email `id` with one step; it is somewhere else or nowhere otherwise. */
+static bool steps_to_email(struct index_walk *walk, uint64_t id)
+{
+	if (!walk->cursor || key_number(walk->key, 0) >= id)
+		return false;
+	return index_walk_next(walk) == 0 && key_number(walk->key, 0) == id;
+}
+
+int shard_email_row(struct shard *shard, uint64_t id, struct slice *ret_value)
+{
+	struct index_key key = key_of(id);
+	struct index_walk *walk = &shard->emails;
+	MDB_txn *txn;
+	int error = shard_snapshot(shard, &txn);
+
+	if (!error && !steps_to_email(walk, id))
+		error = index_walk_from(shard->store->index, txn, TABLE_EMAILS, key_slice(&key), walk);
+	if (!error && key_number(walk->key, 0) != id)
+		error = -ENOENT;
+	if (error)
+		index_walk_end(walk);
+	else
+		*ret_value = walk->value;
+	return error;
 }
 
 /* ---- Accounts ---- */
