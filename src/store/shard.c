@@ -44,6 +44,7 @@ void shard_free(struct shard **shard)
 		s->pending_first = pending->next_of_shard;
 		free(pending);
 	}
+	index_walk_end(&s->emails);
 	if (s->txn)
 		mdb_txn_abort(s->txn);
 	buffer_free(&s->change);
