@@ -30,7 +30,8 @@ struct shard {
 	atomic_bool inbox_full;
 	struct account *ended; /* to be told in the next tick */
 	size_t sweep;
-	bool has_stale; /* one of its accounts is */
+	int64_t tick_us; /* monotonic, of the last tick */
+	bool has_stale;  /* one of its accounts is */
 };
 MUST_CHECK int shard_new(struct store *store, unsigned number, struct shard **ret_shard);
 void shard_free(struct shard **shard);

@@ -16,6 +16,7 @@ int shard_new(struct store *store, unsigned number, struct shard **ret_shard)
 		return -ENOMEM;
 	shard->store = store;
 	shard->number = number;
+	shard->tick_us = clock_monotonic_us(store->settings.clock);
 	shard->change = BUFFER_INIT(SCRATCH_MAX);
 	shard->list = BUFFER_INIT(SCRATCH_MAX);
 	shard->list2 = BUFFER_INIT(SCRATCH_MAX);
@@ -327,7 +328,6 @@ static void applied_forget(struct shard *shard)
 
 static void entries_sweep(struct shard *shard)
 {
-	int64_t now = clock_monotonic_us(shard->store->settings.clock);
 	size_t share = SHARD_BUCKETS / SWEEP_TICKS;
 
 	for (size_t i = 0; i < share; i++) {
@@ -337,7 +337,7 @@ static void entries_sweep(struct shard *shard)
 			for (size_t m = 0; m < account->mailbox_count; m++) {
 				struct resident_mailbox *mailbox = account->mailboxes[m];
 
-				if (mailbox->loaded && now - mailbox->used_us > ENTRIES_IDLE_US)
+				if (mailbox->loaded && shard->tick_us - mailbox->used_us > ENTRIES_IDLE_US)
 					resident_entries_drop(mailbox);
 			}
 		}
@@ -384,6 +384,7 @@ static void accounts_evict(struct shard *shard)
 
 void shard_tick(struct shard *shard)
 {
+	shard->tick_us = clock_monotonic_us(shard->store->settings.clock);
 	/* First the snapshot: what is forgotten below must be in the next one. */
 	shard_snapshot_end(shard);
 	applied_forget(shard);
