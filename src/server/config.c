@@ -23,6 +23,7 @@ void config_defaults(struct config *config)
 		.argon2_passes = auth_cost_default.argon2_passes,
 		.scram_iterations = auth_cost_default.scram_iterations,
 		.throttle_loopback = true,
+		.search_index = true,
 		.log_level = LOG_INFO,
 	};
 }
@@ -253,6 +254,7 @@ static const struct key keys[] = {
 	{"argon2_passes", set_number, AT(argon2_passes), 1, 100, true},
 	{"scram_iterations", set_number, AT(scram_iterations), 4096, 10000000, true},
 	{"throttle_loopback", set_switch, AT(throttle_loopback), 0, 0, false},
+	{"search_index", set_switch, AT(search_index), 0, 0, false},
 	{"require_sandbox", set_switch, AT(require_sandbox), 0, 0, false},
 	{"log_level", set_log_level, 0, 0, 0, true},
 };

@@ -35,6 +35,7 @@ struct config {
 	uint64_t pop3_login_delay_s, imap_idle_s, pop3_idle_s;
 	uint64_t argon2_memory_kib, argon2_passes, scram_iterations;
 	bool throttle_loopback;
+	bool search_index;
 	bool require_sandbox; /* refuse to start where the kernel lacks Landlock or seccomp */
 	enum log_level log_level;
 };

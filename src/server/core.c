@@ -51,6 +51,7 @@ static int open_store(struct core *core)
 	settings.message_bytes_max = config->message_bytes_max;
 	settings.messages_max = config->messages_max;
 	settings.segment_bytes = config->segment_bytes;
+	settings.search_batch = config->search_index ? settings.search_batch : 0;
 	settings.durable = store_durable;
 	settings.failed = store_failed;
 	settings.notice = store_notice;

@@ -48,6 +48,7 @@ static struct admin_place place_from(const struct config *config)
 	place.store.message_bytes_max = config->message_bytes_max;
 	place.store.messages_max = config->messages_max;
 	place.store.segment_bytes = config->segment_bytes;
+	place.store.search_batch = config->search_index ? place.store.search_batch : 0;
 	return place;
 }
 

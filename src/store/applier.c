@@ -4,6 +4,7 @@
  */
 #include "store/index_rows.h"
 #include "store/resident.h"
+#include "store/searcher.h"
 
 enum { BATCH_MAX = 32768, RETRY_MS = 200 };
 
@@ -179,6 +180,17 @@ static int batch_apply_retrying(
 	return error;
 }
 
+/* For the search index. */
+static void emails_note(struct store *store, const struct index_rows *rows)
+{
+	for (size_t i = 0; i < rows->emails.room; i++) {
+		const struct number_slot *slot = &rows->emails.slots[i];
+
+		if (slot->key)
+			searcher_note(store, slot->key, (uint32_t)slot->value, (uint32_t)(slot->value >> 32));
+	}
+}
+
 static void batch_release(struct store *store, struct record **batch, size_t count)
 {
 	uint64_t bytes = 0, seq = batch[count - 1]->seq;
@@ -230,10 +242,12 @@ static void applier_loop(struct store *store, struct index_rows *rows, struct re
 		a->since_us = thread_now_us(store->settings.threads);
 		lock_give(&a->lock);
 		error = batch_apply_retrying(store, rows, batch, work, count);
-		if (!error)
+		if (!error) {
 			batch_release(store, batch, count);
-		else
+			emails_note(store, rows);
+		} else {
 			batch_give_up(store, batch, count, error);
+		}
 		lock_take(&a->lock);
 	}
 	lock_give(&a->lock);

@@ -4,6 +4,7 @@
 
 #include "store/ids.h"
 #include "store/index_rows.h"
+#include "store/searcher.h"
 #include "store/upkeep.h"
 
 enum { NOTICES_MAX = 1 << 20 };
@@ -203,6 +204,7 @@ int store_check(const struct store_settings *settings, const struct store_check 
 		check_report(&c, "the journal is damaged beyond a single bit; --salvage serves what is left of it");
 	}
 	if (!error) {
+		searcher_look_up(c.store);
 		error = check_run(&c);
 		store_close(&c.store);
 	}

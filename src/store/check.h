@@ -1,4 +1,4 @@
-/* What check.c, check_journal.c and check_accounts.c share. */
+/* What check.c, check_journal.c, check_accounts.c and check_search.c share. */
 #ifndef PENFOLD_STORE_CHECK_H
 #define PENFOLD_STORE_CHECK_H
 
@@ -29,6 +29,8 @@ MUST_CHECK int check_emails(struct checking *c, uint64_t first, uint64_t end);
 /* Counters, entries, shares and history: of all accounts, or of one. */
 MUST_CHECK int check_accounts(struct checking *c);
 MUST_CHECK int check_account(struct checking *c, uint64_t id);
+/* The account's files of words. */
+MUST_CHECK int check_search(struct checking *c, uint64_t account);
 /* Unreadable emails that no entry has named. */
 void check_rest(struct checking *c);
 void check_free(struct checking *c);

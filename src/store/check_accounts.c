@@ -229,7 +229,8 @@ static int row_check(struct checking *c, uint64_t id, int error, struct slice va
 
 	if (!error)
 		error = account_row_read(value, &row);
-	return error ? damaged_report(&damaged, error) : account_check(c, id, &row);
+	error = error ? damaged_report(&damaged, error) : account_check(c, id, &row);
+	return error ? error : check_search(c, id);
 }
 
 int check_account(struct checking *c, uint64_t id)

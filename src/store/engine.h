@@ -5,7 +5,8 @@
  * applier owns write transactions of the index. `durable` and `applied` are told by atomics; records go from the log's writer to the
  * applier through the applier's queue and back to whoever owns them by `applied` having passed them.
  *
- * Locks, in this order: directory_lock, upkeep.lock, then one of applier.lock, dictionaries.lock, ingests.lock, online.lock, shard.inbox_lock.
+ * Locks, in this order: directory_lock, upkeep.lock, searcher.work, then one of applier.lock, dictionaries.lock, ingests.lock, online.lock,
+ * searcher.lock, shard.inbox_lock.
  */
 #ifndef PENFOLD_STORE_ENGINE_H
 #define PENFOLD_STORE_ENGINE_H
@@ -132,6 +133,7 @@ struct store {
 	struct dictionaries dictionaries;
 	struct upkeep upkeep;
 	struct online online;
+	struct searcher *searcher; /* searcher.h */
 	struct ingest_pool ingests;
 };
 

@@ -108,7 +108,8 @@ MUST_CHECK int index_walk_delete(struct index_walk *walk); /* the one it stands 
 void index_walk_end(struct index_walk *walk);
 
 #define INDEX_APPLIED      SLICE("applied")
-#define INDEX_READY        SLICE("ready") /* it knows everything up to INDEX_APPLIED */
+#define INDEX_READY        SLICE("ready")  /* it knows everything up to INDEX_APPLIED */
+#define INDEX_SEARCH       SLICE("search") /* random: which files of words (searcher.h) go with it */
 #define INDEX_NEXT_ACCOUNT SLICE("next-account")
 #define INDEX_UIDVALIDITY  SLICE("uidvalidity") /* the highest that a deleted account had */
 

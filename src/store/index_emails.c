@@ -10,6 +10,17 @@ static int live_add(struct index_rows *rows, uint64_t segment, uint64_t bytes)
 	return segment ? number_map_put(&rows->live, segment, so_far + bytes) : 0;
 }
 
+/* For whoever keeps what is made of emails; a relocation is one of each. */
+static int email_note(struct index_rows *rows, uint64_t id, uint64_t what)
+{
+	uint64_t so_far = 0;
+
+	if (!id_account(id))
+		return 0;
+	(void)number_map_get(&rows->emails, id_account(id), &so_far);
+	return number_map_put(&rows->emails, id_account(id), so_far + what);
+}
+
 static int large_mark(struct index_rows *rows, const struct frame_ref *ref, uint64_t id, bool present)
 {
 	struct index_key key = key_pair(ref->place.segment, id);
@@ -27,6 +38,8 @@ static int email_count(struct index_rows *rows, uint64_t id, const struct email_
 	struct frame_ref ref;
 	int error = live_add(rows, row->home, in ? home_bytes : -home_bytes);
 
+	if (!error)
+		error = email_note(rows, id, in ? INDEX_EMAIL_CAME : INDEX_EMAIL_WENT);
 	while (!error && frame_ref_next(&r, &ref)) {
 		uint64_t bytes = ref.stored_bytes;
 
@@ -246,6 +259,7 @@ int index_account_purge(struct rows *base, uint64_t deleted_ms)
 		error = base->ops->account(base, false, &row);
 	if (error || !row->deleted)
 		return error == -ENOENT ? 0 : error;
+	error = email_note(rows, id_make(account, 0), INDEX_EMAIL_WENT); /* even if it had none any more */
 	index_account_forget(rows);
 	for (size_t i = 0; !error && i < ARRAY_LEN(by_id); i++)
 		error = table_clear(rows, by_id[i], id_make(account, 0), id_make(account + 1, 0));

@@ -332,6 +332,7 @@ void index_rows_start(struct index_rows *rows, MDB_txn *txn)
 {
 	index_account_forget(rows);
 	number_map_free(&rows->live);
+	number_map_free(&rows->emails);
 	rows->next_account = 0;
 	rows->rows.account = UINT64_MAX;
 	rows->txn = txn;
@@ -344,6 +345,7 @@ void index_rows_free(struct index_rows **rows)
 		return;
 	index_account_forget(*rows);
 	number_map_free(&(*rows)->live);
+	number_map_free(&(*rows)->emails);
 	free((*rows)->mailboxes);
 	buffer_free(&(*rows)->scratch);
 	buffer_free(&(*rows)->frames);

@@ -9,6 +9,8 @@
 #include "store/number_map.h"
 #include "store/rows.h"
 
+#define INDEX_EMAIL_CAME ((uint64_t)1)
+#define INDEX_EMAIL_WENT ((uint64_t)1 << 32)
 struct index_rows {
 	struct rows rows;
 	struct index *index;
@@ -21,8 +23,9 @@ struct index_rows {
 	struct name_set subscriptions;
 	bool subscriptions_known, subscriptions_dirty;
 	struct index_walk entries;
-	struct number_map live; /* segment -> change of its live bytes, modulo 2^64 */
-	uint64_t next_account;  /* 0: unchanged */
+	struct number_map live;   /* segment -> change of its live bytes, modulo 2^64 */
+	struct number_map emails; /* account -> emails put, and in the upper half dropped */
+	uint64_t next_account;    /* 0: unchanged */
 	struct buffer scratch, frames;
 };
 

@@ -9,6 +9,7 @@
 #include "store/ids.h"
 #include "store/rebuild.h"
 #include "store/resident.h"
+#include "store/searcher.h"
 #include "store/upkeep.h"
 
 enum { LINES_MAX = 1 << 22 };
@@ -151,6 +152,22 @@ static int account_put(struct remaking *r, uint64_t id)
 	return error;
 }
 
+/* Its files of words are made anew, too: a salvaged journal may give the numbers of lost emails to others. */
+static int account_remake(struct remaking *r, uint64_t id)
+{
+	struct searcher *searcher = r->store->searcher;
+	int error = 0;
+
+	lock_take(&searcher->work);
+	if (searcher_is_on(r->store))
+		error = search_files_drop(r->store, id);
+	if (!error)
+		error = account_put(r, id);
+	lock_give(&searcher->work);
+	searcher_look(r->store, id);
+	return error;
+}
+
 static int rest_put(struct index_sync *sync, uint64_t account)
 {
 	(void)account;
@@ -181,7 +198,7 @@ static int remake(struct remaking *r, const struct number_map *only)
 	if (!error)
 		error = rebuild_beside(r->store, &settings, &r->rebuild);
 	for (size_t i = 0; !error && i < o->account_count; i++)
-		error = upkeep_is_stopping(r->store) ? -ECANCELED : account_put(r, o->accounts[i]);
+		error = upkeep_is_stopping(r->store) ? -ECANCELED : account_remake(r, o->accounts[i]);
 	if (!error && !only)
 		error = stand_still(r, rest_put, 0, &rest);
 	if (!error)

@@ -34,7 +34,7 @@ int search_new(struct view *view, const struct search_criterion *criteria, struc
 	search->now_s = clock_wall_ms(store_clock(account_store(search->mailbox->account))) / 1000;
 	search->header = BUFFER_INIT(SEARCH_HEADER_BYTES_MAX);
 	search->text = search->folded = BUFFER_INIT(SEARCH_TEXT_BYTES_MAX);
-	search->scan.decoded = search->scan.window = BUFFER_INIT(SEARCH_TEXT_BYTES_MAX);
+	search_walk_init(&search->scan.walk);
 	rc = arena_new(SEARCH_ARENA_BYTES_MAX, &search->arena);
 	if (!rc)
 		rc = arena_new(SEARCH_PARTS_BYTES_MAX, &search->parts);
@@ -57,13 +57,13 @@ void search_free(struct search **search)
 	if (!s)
 		return;
 	search_message_done(s);
+	search_index_free(s);
+	search_walk_free(&s->scan.walk);
 	arena_free(&s->arena);
 	arena_free(&s->parts);
 	buffer_free(&s->header);
 	buffer_free(&s->text);
 	buffer_free(&s->folded);
-	buffer_free(&s->scan.decoded);
-	buffer_free(&s->scan.window);
 	free(s);
 	*search = NULL;
 }
@@ -94,7 +94,9 @@ static void message_end(struct search *search, enum search_verdict verdict, stru
 	if (verdict == VERDICT_YES && !view_entry_is_expunged(search->view, search->entry.uid))
 		uid_list_add(uids, search->entry.uid, search->entry.uid);
 	search_message_done(search);
+	search_index_message_done(search);
 	search_reset(search->root);
+	search->opened += search->stage > STAGE_DESCRIPTION;
 	search->stage = STAGE_ENTRY;
 	search->uid_next = search->entry.uid + 1;
 	search->in_message = false;
@@ -154,6 +156,13 @@ int search_step(struct search *search, int64_t budget_us, struct uid_list *uids,
 	/* What the store lent out ended with the last turn of the loop; the scan stands on a copy. */
 	search->described = false;
 	for (unsigned i = 1; !late; i++) {
+		if (!search->in_message && search_index_is_due(search)) {
+			rc = search_index_step(search);
+			late = clock_monotonic_us(clock) >= deadline_us;
+			if (rc)
+				break;
+			continue;
+		}
 		if (!search->in_message)
 			rc = message_begin(search, &seq);
 		if (!rc)

@@ -1,14 +1,14 @@
 /*
  * Inside store search: the compiled criteria, and the message being looked at.
  *
- * A message passes through stages, each dearer than the one before, until the criteria are decided. An index that replaces the scan of bodies
- * would answer the leaves of STAGE_BODY; nothing else needs to know.
+ * A message passes through stages, each dearer than the one before, until the criteria are decided. What the files of words (store/words) know decides
+ * leaves of all later stages in the first one: search_index.c.
  */
 #ifndef PENFOLD_STORE_SEARCH_INTERNAL_H
 #define PENFOLD_STORE_SEARCH_INTERNAL_H
 
-#include "mail/mail.h"
 #include "store/search.h"
+#include "store/search_walk.h"
 
 enum search_verdict { VERDICT_OPEN, VERDICT_NO, VERDICT_YES };
 enum search_stage {
@@ -28,26 +28,24 @@ struct search_node {
 	struct uid_set uids;
 	struct search_node *children, *next;
 	struct search_node *wanted; /* the next leaf that the scan looks for */
+	uint32_t question;          /* asked of the files of words, counted from 1; 0: none */
 };
 
 enum {
 	SEARCH_DEPTH_MAX = 200,
 	SEARCH_ARENA_BYTES_MAX = 32 << 20,
 	SEARCH_PARTS_BYTES_MAX = 32 << 20, /* description of one message, unpacked */
-	SEARCH_HEADER_BYTES_MAX = 1 << 20, /* of a header block are looked at */
-	SEARCH_TEXT_BYTES_MAX = 32 << 20,  /* of decoded text at a time: a header's, or a piece's */
-	SEARCH_PIECE_BYTES = 64 << 10,     /* of a body between two looks at the clock */
 };
 
 struct search_scan { /* of one message's text: search_scan.c */
-	bool active, in_body;
-	uint32_t part;
-	uint64_t at, left; /* of the part's body */
-	struct mail_decoder *decoder;
+	bool active;
+	struct search_walk walk;
+	struct search_listener listener;
 	struct search_node *wanted;
 	size_t overlap; /* folded bytes kept from piece to piece */
-	struct buffer decoded, window;
 };
+
+struct search_index;
 
 struct search {
 	struct view *view;
@@ -56,6 +54,9 @@ struct search {
 	struct search_node *root;
 	uint32_t uid_next, uid_last; /* what is left to look at */
 	int64_t now_s;
+	struct search_index *index; /* what the files of words said; NULL: they were not asked, or not yet */
+	bool index_over;            /* nothing more is to be asked */
+	uint64_t opened;            /* messages that were looked at beyond their entry */
 
 	bool in_message;
 	struct entry entry; /* the message being looked at */
@@ -82,9 +83,15 @@ enum search_verdict search_leaf_header(struct search *search, const struct searc
 bool search_describe(struct search *search); /* email_find() and a look into the description */
 bool search_unpack(struct search *search);   /* all of the description, copied */
 bool search_open_reader(struct search *search);
-struct slice search_read_header(struct search *search, const struct mail_part *part);
 bool search_text_has(struct slice haystack, struct slice needle); /* both folded */
 void search_message_done(struct search *search);
+
+/* search_index.c: what the files of words say of the message in hand. */
+bool search_index_is_due(const struct search *search); /* there is something to ask first */
+MUST_CHECK int search_index_step(struct search *search);
+enum search_verdict search_index_verdict(struct search *search, const struct search_node *node);
+void search_index_message_done(struct search *search);
+void search_index_free(struct search *search);
 
 /* search_scan.c */
 void search_scan_start(struct search *search); /* looks for every leaf that is open and matters */

@@ -52,23 +52,16 @@ bool search_open_reader(struct search *search)
 	return search->reader != NULL;
 }
 
-struct slice search_read_header(struct search *search, const struct mail_part *part)
+static struct slice main_header(struct search *search)
 {
-	uint64_t bytes = MIN(part->header_bytes, (uint64_t)SEARCH_HEADER_BYTES_MAX);
-
-	buffer_reset(&search->header);
-	if (search_open_reader(search) && body_reader_read(search->reader, part->header_at, bytes, &search->header))
-		buffer_reset(&search->header);
-	return buffer_slice(&search->header);
+	if (!search_open_reader(search))
+		return (struct slice){NULL, 0};
+	return search_header_read(search->reader, &search->message.parts[0], &search->header);
 }
 
 static bool field_has(struct search *search, struct slice value, struct slice needle)
 {
-	buffer_reset(&search->text);
-	buffer_reset(&search->folded);
-	mail_header_text(value, &search->text);
-	mail_text_fold(buffer_slice(&search->text), &search->folded);
-	return search_text_has(buffer_slice(&search->folded), needle);
+	return search_text_has(search_value_fold(value, &search->text, &search->folded), needle);
 }
 
 static enum search_verdict header_has(struct search *search, struct slice header, const struct search_node *node)
@@ -91,5 +84,5 @@ enum search_verdict search_leaf_header(struct search *search, const struct searc
 		return VERDICT_OPEN;
 	if (!search_unpack(search))
 		return VERDICT_NO;
-	return header_has(search, search_read_header(search, &search->message.parts[0]), node);
+	return header_has(search, main_header(search), node);
 }

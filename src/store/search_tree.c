@@ -168,8 +168,10 @@ enum search_verdict search_leaf_described(struct search *search, const struct se
 
 static enum search_verdict leaf(struct search *search, struct search_node *node, enum search_stage stage)
 {
-	if (stage < node->stage)
-		return VERDICT_OPEN;
+	enum search_verdict known = node->question ? search_index_verdict(search, node) : VERDICT_OPEN;
+
+	if (known != VERDICT_OPEN || stage < node->stage)
+		return known;
 	if (node->kind == SEARCH_HEADER)
 		return search_leaf_header(search, node, stage);
 	if (node->stage == STAGE_DESCRIPTION)

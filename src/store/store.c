@@ -7,6 +7,7 @@
 #include "store/body.h"
 #include "store/disk/disk.h"
 #include "store/resident.h"
+#include "store/searcher.h"
 
 enum { PENDING_BYTES_MAX = 512 << 20, PATH_ROOM = 4096 };
 
@@ -19,7 +20,8 @@ struct store_settings store_settings_default(void)
 		.segment_bytes = 67108864,
 		.apply_delay_ms = 1000,
 		.resident_accounts = 20000,
-		.compact_bytes_per_s = 16777216};
+		.compact_bytes_per_s = 16777216,
+		.search_batch = 128};
 }
 
 void store_fail(struct store *store, int error, const char *what)
@@ -307,7 +309,7 @@ static int store_new(const struct store_settings *settings, struct store **ret_s
 	online_init(store);
 	dictionaries_init(store);
 	*ret_store = store;
-	return store->dir ? 0 : -ENOMEM;
+	return store->dir ? searcher_new(store) : -ENOMEM;
 }
 
 static void store_free(struct store *store)
@@ -319,6 +321,7 @@ static void store_free(struct store *store)
 	applier_free(store);
 	upkeep_free(store);
 	online_free(store);
+	searcher_free(store);
 	lock_free(&store->directory_lock);
 	lock_free(&store->ingests.lock);
 	if (store->lock_file >= 0)
@@ -368,9 +371,12 @@ int store_open(const struct store_settings *settings, struct store **ret_store)
 	int error = store_open_quiet(settings, false, false, &store);
 
 	if (!error) {
+		searcher_prepare(store);
 		error = applier_start(store);
 		if (!error)
 			error = upkeep_start(store);
+		if (!error)
+			error = searcher_start(store);
 		if (error)
 			store_close(&store);
 	}
@@ -384,6 +390,7 @@ void store_close(struct store **store)
 	if (!*store)
 		return;
 	applier_end_waits(*store);
+	searcher_stop(*store);
 	upkeep_stop(*store);
 	online_stop(*store);
 	/* First the log, so that everything accepted reaches the applier's queue, then that. */
@@ -469,5 +476,6 @@ void store_stats(struct store *store, struct store_stats *ret_stats)
 	stats.pending_records = durable > applied ? durable - applied : 0;
 	for (unsigned i = 0; i < store->settings.shards; i++)
 		stats.accounts_resident += atomic_load(&store->shards[i]->resident);
+	stats.searched = atomic_load(&store->searcher->opened);
 	*ret_stats = stats;
 }

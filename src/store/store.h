@@ -42,6 +42,7 @@ struct store_settings {
 	uint64_t apply_delay_ms;      /* at most this long between durable and applied: 1,000 */
 	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
 	uint64_t compact_bytes_per_s; /* rate limit of compaction: 16,777,216 */
+	uint64_t search_batch;        /* emails that wait before they go into the search index: 128; 0: there is none */
 	uint64_t index_bytes_max;     /* the index's file grows no larger; 0: as large as the disk lets it */
 	const struct file_system *files;     /* NULL: the real one */
 	const struct clock_source *clock;    /* NULL: clock_system() */
@@ -89,6 +90,7 @@ struct store_stats {
 	uint64_t segments, segment_bytes, live_bytes; /* live: bodies somebody still has */
 	uint64_t pending_records;                     /* durable, not applied yet */
 	uint64_t accounts_resident;
+	uint64_t searched; /* messages that searches looked into, as no index decided about them */
 };
 void store_stats(struct store *store, struct store_stats *ret_stats); /* any thread */
 
@@ -97,6 +99,9 @@ void store_stats(struct store *store, struct store_stats *ret_stats); /* any thr
  * in the background; this call does all there is to do now, without rate limit, for tests and the command line.
  */
 MUST_CHECK int store_compact(struct store *store);
+
+/* Brings the search index up to date, every account's, with every email. Goes on in the background by itself; for tests and measurements. */
+MUST_CHECK int store_search_index(struct store *store);
 
 /* ---- Who did it: named in every journal record ---- */
 

@@ -190,6 +190,8 @@ static void compare_mailbox(struct comparing *c, const struct plain_mailbox *m)
 	compare_counters(c, m, mailbox);
 	compare_entries(c, m, mailbox);
 	compare_all_vanished(c, m, mailbox);
+	if (c->sim->settings.search_batch && sim_chance(c->sim, 3) == 0)
+		sim_search(c->sim, mailbox);
 }
 
 /* ---- Accounts ---- */

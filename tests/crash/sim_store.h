@@ -24,6 +24,7 @@ struct sim_seen {
 	uint64_t records[RECORD_SNAPSHOT_END + 1], ops[OP_KINDS];
 	uint64_t records_cut[RECORD_SNAPSHOT_END + 1], ops_cut[OP_KINDS]; /* not durable when a cut came */
 	uint64_t drops, recycled, failures, refused;
+	uint64_t searched, searched_by_index;
 };
 
 struct sim_store {
@@ -94,6 +95,8 @@ void sim_keep_house(struct sim_store *sim); /* retention passes, everything is c
 /* sim_compare.c: everything there is to compare. `thorough`: every body, every MODSEQ. */
 void sim_compare(struct sim_store *sim, bool thorough);
 void sim_check(struct sim_store *sim); /* while closed: the store's own check */
+/* sim_search.c: one by chance, where the store has a search index */
+void sim_search(struct sim_store *sim, struct mailbox *mailbox);
 
 extern const char *const sim_addresses[PLAIN_ACCOUNTS];
 extern const char *const sim_domains[PLAIN_DOMAINS];

@@ -645,6 +645,25 @@ static void step_time(struct sim_store *sim, unsigned dice)
 	sim_say(sim, "time passed");
 }
 
+/* Changes nothing. */
+static void step_search(struct sim_store *sim)
+{
+	unsigned which = pick_account(sim);
+	struct account *account;
+	struct mailbox *mailbox;
+	uint64_t id;
+
+	if (which == PLAIN_ACCOUNTS)
+		return;
+	id = sim->plain->now[which].id;
+	if (account_open(store_shard(sim->store, store_shard_of(sim->store, id)), id, &account))
+		return;
+	mailbox = mailbox_find(account, slice_of(pick_mailbox(sim, &sim->plain->now[which])->name));
+	if (mailbox)
+		sim_search(sim, mailbox);
+	account_release(&account);
+}
+
 static void step(struct sim_store *sim)
 {
 	static const struct {
@@ -669,8 +688,11 @@ void sim_work(struct sim_store *sim, unsigned steps)
 {
 	if (!sim_is_over(sim) && sim->seed % 16 == 7 && sim->round % 16 == 3)
 		step_dictionary(sim);
-	for (unsigned i = 0; i < steps && !sim_is_over(sim); i++)
+	for (unsigned i = 0; i < steps && !sim_is_over(sim); i++) {
 		step(sim);
+		if (sim->settings.search_batch && !sim_is_over(sim) && sim_chance(sim, 12) == 0)
+			step_search(sim);
+	}
 }
 
 void sim_begin(struct sim_store *sim)

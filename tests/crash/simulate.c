@@ -165,6 +165,8 @@ static void show(const struct sim_seen *seen, double took)
 	printf("# %llu segments dropped, %llu recycled; calls refused: %llu, stores that failed: %llu\n",
 		(unsigned long long)seen->drops, (unsigned long long)seen->recycled, (unsigned long long)seen->refused,
 		(unsigned long long)seen->failures);
+	printf("# %llu searches, %llu of them by the index\n", (unsigned long long)seen->searched,
+		(unsigned long long)seen->searched_by_index);
 	printf("# records of each kind, and not durable when a cut came:");
 	for (unsigned i = 1; i <= RECORD_SNAPSHOT_END; i++)
 		printf(" %llu/%llu", (unsigned long long)seen->records[i], (unsigned long long)seen->records_cut[i]);
@@ -178,7 +180,8 @@ static void show(const struct sim_seen *seen, double took)
 static bool has_seen_all(const struct sim_seen *seen)
 {
 	bool all = seen->restarts && seen->cuts_recovering_again && seen->drops && seen->recycled &&
-		   seen->lost_indexes && seen->lost_changes && seen->kept_changes && seen->clean_ends;
+		   seen->lost_indexes && seen->lost_changes && seen->kept_changes && seen->clean_ends &&
+		   seen->searched && seen->searched_by_index;
 
 	for (unsigned i = 1; i <= RECORD_SNAPSHOT_END; i++)
 		all &= seen->records_cut[i] > 0;

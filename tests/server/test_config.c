@@ -30,11 +30,11 @@ static void done(struct parsed *p)
 
 static void everything_can_be_set(void **state)
 {
-	struct parsed p =
-		parse("# a comment\n\n data_dir = /srv/mail \nhostname=mail.example.org\nretention = 2w\n"
-		      "message_size_max = 64M\nmessages_max = 5000\nlisten_imap = 127.0.0.1:143, [::1]:1143, 2143\n"
-		      "listen_lmtp = /run/penfold/lmtp\ntls_certificate = /a/chain.pem /a/key.pem\n"
-		      "tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = 32M\r\n");
+	struct parsed p = parse("# a comment\n\n data_dir = /srv/mail \nhostname=mail.example.org\nretention = 2w\n"
+				"message_size_max = 64M\nmessages_max = 5000\nsearch_index = no\nlisten_imap = "
+				"127.0.0.1:143, [::1]:1143, 2143\n"
+				"listen_lmtp = /run/penfold/lmtp\ntls_certificate = /a/chain.pem /a/key.pem\n"
+				"tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = 32M\r\n");
 
 	(void)state;
 	assert_int_equal(p.error, 0);
@@ -43,6 +43,7 @@ static void everything_can_be_set(void **state)
 	assert_int_equal(p.config.retention_s, 14 * 86400);
 	assert_int_equal(p.config.message_bytes_max, 64 << 20);
 	assert_int_equal(p.config.messages_max, 5000);
+	assert_false(p.config.search_index);
 	assert_int_equal(p.config.argon2_memory_kib, 32 << 10);
 	assert_int_equal(p.config.listener_count, 4);
 	assert_true(slice_equal(p.config.listeners[1].host, SLICE("::1")));

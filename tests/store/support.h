@@ -25,7 +25,7 @@ struct world {
 	int failed; /* what settings.failed said */
 };
 
-void world_make(struct world *w); /* small segments, a clock the test moves */
+void world_make(struct world *w); /* small segments, a clock the test moves, no search index */
 void world_open(struct world *w);
 void world_account(struct world *w);
 void world_reopen(struct world *w);          /* clean */
