@@ -1,7 +1,7 @@
 /* RETR and TOP: a message on its way out, a piece at a time (RFC 1939 §5, §7). */
 #include "pop3/protocol.h"
 
-enum { PIECE_MAX = 16384 };
+enum { PIECE_MAX = 16384, ROOM_MAX = 65536, ROOM_MORE = 64 /* for dots and the end */ };
 
 static void finish(struct pop3_protocol *p)
 {
@@ -53,6 +53,15 @@ void pop3_retrieve(struct pop3_protocol *p, const struct pop3_command *command, 
 	}
 }
 
+/* Room for what is coming in one step, instead of many that each copy what is there already. */
+static void make_room(const struct pop3_protocol *p, struct buffer *out)
+{
+	size_t wanted = (size_t)MIN(p->body_bytes - p->body_at, (uint64_t)ROOM_MAX) + ROOM_MORE;
+
+	if (wanted <= out->max - out->len)
+		(void)buffer_room(out, wanted); /* where it fails, putting the piece there fails, too */
+}
+
 void pop3_retrieve_more(struct pop3_protocol *p, struct buffer *out)
 {
 	struct slice piece;
@@ -65,6 +74,7 @@ void pop3_retrieve_more(struct pop3_protocol *p, struct buffer *out)
 		return;
 	}
 	if (more) {
+		make_room(p, out);
 		piece = slice_first(piece, MIN((uint64_t)PIECE_MAX, p->body_bytes - p->body_at));
 		p->body_at += piece.len;
 		p->sent_bytes += piece.len;

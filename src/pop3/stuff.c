@@ -11,7 +11,7 @@ static bool end_line(struct pop3_stuff *stuff, bool empty)
 	stuff->state = POP3_AT_LINE;
 	if (!stuff->in_body)
 		stuff->in_body = empty;
-	else if (stuff->lines_left != POP3_ALL_LINES)
+	else
 		stuff->lines_left--;
 	return !stuff->in_body || stuff->lines_left > 0;
 }
@@ -24,7 +24,41 @@ static size_t skip_text(struct slice piece, size_t i)
 	return cr == SIZE_MAX ? piece.len : i + cr + 1;
 }
 
-bool pop3_stuff_feed(struct pop3_stuff *stuff, struct slice piece, struct buffer *out)
+static bool is_after_cr(const struct pop3_stuff *stuff)
+{
+	return stuff->state == POP3_AFTER_CR || stuff->state == POP3_AT_LINE_CR;
+}
+
+/* Does a line begin at `i`? What was before the piece is in the state. */
+static bool begins_line(const struct pop3_stuff *stuff, struct slice piece, size_t i)
+{
+	if (i == 0)
+		return stuff->state == POP3_AT_LINE;
+	return piece.at[i - 1] == '\n' && (i == 1 ? is_after_cr(stuff) : piece.at[i - 2] == '\r');
+}
+
+/* Where lines need not be counted only dots matter, and there are few: base64 has none. */
+static void feed_all(struct pop3_stuff *stuff, struct slice piece, struct buffer *out)
+{
+	size_t from = 0, i = 0, dot;
+
+	while ((dot = slice_find_byte(slice_from(piece, i), '.')) != SIZE_MAX) {
+		dot += i;
+		if (begins_line(stuff, piece, dot)) {
+			buffer_put(out, slice_from(slice_first(piece, dot), from));
+			buffer_put_byte(out, '.');
+			from = dot;
+		}
+		i = dot + 1;
+	}
+	buffer_put(out, slice_from(piece, from));
+	if (begins_line(stuff, piece, piece.len))
+		stuff->state = POP3_AT_LINE;
+	else
+		stuff->state = piece.at[piece.len - 1] == '\r' ? POP3_AFTER_CR : POP3_IN_LINE;
+}
+
+static bool feed_lines(struct pop3_stuff *stuff, struct slice piece, struct buffer *out)
 {
 	bool more = true;
 	size_t from = 0, i = 0;
@@ -58,6 +92,15 @@ bool pop3_stuff_feed(struct pop3_stuff *stuff, struct slice piece, struct buffer
 	}
 	buffer_put(out, slice_from(slice_first(piece, i), from));
 	return more;
+}
+
+bool pop3_stuff_feed(struct pop3_stuff *stuff, struct slice piece, struct buffer *out)
+{
+	if (stuff->lines_left != POP3_ALL_LINES)
+		return feed_lines(stuff, piece, out);
+	if (piece.len)
+		feed_all(stuff, piece, out);
+	return true;
 }
 
 void pop3_stuff_finish(struct pop3_stuff *stuff, struct buffer *out)

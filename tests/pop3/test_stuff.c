@@ -57,12 +57,44 @@ static void test_top_gives_header_and_lines(void **state UNUSED)
 	expect(1, "A: b\r\n\r\na\rb\nc\r\nd\r\n", "A: b\r\n\r\na\rb\nc\r\n.\r\n");
 }
 
+static void stuff(uint64_t lines, struct slice message, size_t cut, struct buffer *out)
+{
+	struct pop3_stuff stuff = pop3_stuff_start(lines);
+
+	assert_true(pop3_stuff_feed(&stuff, slice_first(message, cut), out));
+	assert_true(pop3_stuff_feed(&stuff, slice_from(message, cut), out));
+	pop3_stuff_finish(&stuff, out);
+}
+
+/* RETR looks for dots only, TOP looks at each line: where TOP asks for enough of them, both must say the same. */
+static void test_both_ways_agree(void **state UNUSED)
+{
+	static const char letters[4] = {'.', '\r', '\n', 'a'};
+	struct buffer all = BUFFER_INIT(100), lines = BUFFER_INIT(100);
+	char message[7];
+
+	for (unsigned number = 0; number < 1U << (2 * sizeof(message)); number++) {
+		for (size_t i = 0; i < sizeof(message); i++)
+			message[i] = letters[number >> (2 * i) & 3];
+		for (size_t cut = 0; cut <= sizeof(message); cut++) {
+			buffer_reset(&all);
+			buffer_reset(&lines);
+			stuff(POP3_ALL_LINES, slice_make(message, sizeof(message)), cut, &all);
+			stuff(POP3_ALL_LINES - 1, slice_make(message, sizeof(message)), cut, &lines);
+			assert_true(slice_equal(buffer_slice(&all), buffer_slice(&lines)));
+		}
+	}
+	buffer_free(&all);
+	buffer_free(&lines);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dots_are_stuffed),
 		cmocka_unit_test(test_the_end_has_a_line_of_its_own),
 		cmocka_unit_test(test_top_gives_header_and_lines),
+		cmocka_unit_test(test_both_ways_agree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
