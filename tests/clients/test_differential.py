@@ -452,9 +452,7 @@ def delete(world, s):
     for other in world.sessions:
         if other.box is box:
             other.closed, other.box = True, box
-    if s.closed:
-        s.box = None
-    s.command(f'DELETE "{name}"', True)
+    s.command(f'DELETE "{name}"', not s.closed)  # what changed in it may still be told before that it is closed
 
 
 def rename(world, s):
