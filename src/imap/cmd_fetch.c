@@ -33,11 +33,6 @@ static void fetch_release(void *state)
 	arena_free(&run->parts);
 }
 
-static bool is_wanted(const struct fetch_run *run, const struct entry *entry)
-{
-	return !run->args->has_changed_since || entry->modseq > run->args->changed_since;
-}
-
 /*
  * Sets \Seen on the messages that are about to be sent: as one change for many, but only for as many as fit into the output queue, so that a client that goes
  * away has not marked what it never got. A full disk keeps nobody from reading: then \Seen stays as it is.
@@ -56,8 +51,6 @@ static void make_seen(struct fetch_run *run, struct sync_walk walk)
 	while (count < SEEN_MESSAGES_MAX && bytes < SEEN_BYTES_MAX &&
 		sync_walk_next(s, &run->uids, &walk, &seq, &entry, &error)) {
 		run->seen_through = entry.uid;
-		if (!is_wanted(run, &entry))
-			continue;
 		bytes += entry.bytes;
 		count++;
 		if (!(entry.flags & FLAG_SEEN))
@@ -97,8 +90,6 @@ static bool message_next(struct fetch_run *run, int *ret_error)
 
 	if (!sync_walk_next(s, &run->uids, &run->walk, &run->seq, &run->entry, ret_error))
 		return false;
-	if (!is_wanted(run, &run->entry))
-		return true;
 	if (run->sets_seen && run->entry.uid > run->seen_through) {
 		make_seen(run, before);
 		*ret_error = view_entry(s->view, run->seq, &run->entry);
@@ -207,6 +198,8 @@ enum imap_run cmd_fetch(struct imap_session *s, const struct imap_command *comma
 	}
 	run->session = s;
 	run->args = command->fetch;
+	if (run->args->has_changed_since)
+		run->walk.changed_since = run->args->changed_since;
 	run->sets_seen = run->args->sets_seen && !s->read_only;
 	run->piece_bytes = sync_piece_bytes(s);
 	run->scratch = BUFFER_INIT(FETCH_SCRATCH_BYTES_MAX);

@@ -26,6 +26,8 @@ bool sync_walk_next(struct imap_session *s, const struct uid_list *uids, struct 
 		struct uid_range range = uids->ranges[walk->range];
 
 		rc = walk->seq ? 0 : view_seq_from(s->view, range.first, &walk->seq);
+		if (!rc && walk->changed_since)
+			rc = view_skip_unchanged(s->view, walk->changed_since, &walk->seq);
 		if (!rc && walk->seq > view_count(s->view))
 			break;
 		if (!rc)
@@ -301,14 +303,13 @@ static bool qresync_vanished(struct imap_session *s, const struct imap_select_ar
 static bool qresync_flags(struct imap_session *s, const struct imap_select_args *args, uint32_t *from)
 {
 	struct uid_list known = UID_LIST_INIT(1);
-	struct sync_walk walk = {0};
+	struct sync_walk walk = {.changed_since = args->modseq};
 	struct entry entry;
 	uint32_t seq;
 	int rc = sync_known_uids(s, &args->known_uids, *from, &known);
 
 	while (!rc && !session_is_full(s) && sync_walk_next(s, &known, &walk, &seq, &entry, &rc)) {
-		if (entry.modseq > args->modseq)
-			session_put_flags(s, seq, &entry, true);
+		session_put_flags(s, seq, &entry, true);
 		*from = entry.uid + 1;
 	}
 	rc = rc || walk.range >= known.count;

@@ -17,10 +17,13 @@ void sync_set_error(struct imap_session *s, int error);
 /* A FETCH that tells of changed flags names the UID: RFC 9051 §7.5.2 for what comes unasked, RFC 7162 §3.2.4 once CONDSTORE is enabled. */
 bool sync_names_uid(const struct imap_session *s);
 
-/* Walks the messages of the view whose UIDs are in a list, in order. Zero-initialise; holds across turns of the loop. */
+/*
+ * Walks the messages of the view whose UIDs are in a list, in order. Holds across turns of the loop. All but `changed_since` begins with zero.
+ */
 struct sync_walk {
 	size_t range;
-	uint32_t seq; /* the next to look at; 0: find the range's first */
+	uint32_t seq;           /* the next to look at; 0: find the range's first */
+	uint64_t changed_since; /* only messages with a MODSEQ above it */
 };
 /* False after the last, or on an error (*ret_error then not 0). */
 MUST_CHECK bool sync_walk_next(struct imap_session *s, const struct uid_list *uids, struct sync_walk *walk,

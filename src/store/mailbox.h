@@ -66,6 +66,8 @@ bool view_has_changes(const struct view *view);
 
 /* -ENOENT: out of range. Loads entries when needed (then -EIO, -EBADMSG, -ENOMEM are possible). */
 MUST_CHECK int view_entry(struct view *view, uint32_t seq, struct entry *ret_entry);
+/* Moves *seq on to the first entry from there whose MODSEQ is above `modseq`, or behind the last. Errors as view_entry(). */
+MUST_CHECK int view_skip_unchanged(struct view *view, uint64_t modseq, uint32_t *seq);
 MUST_CHECK int view_seq_of(struct view *view, uint32_t uid, uint32_t *ret_seq); /* -ENOENT */
 /* First sequence number whose UID is >= uid; count + 1 when there is none. */
 MUST_CHECK int view_seq_from(struct view *view, uint32_t uid, uint32_t *ret_seq);

@@ -202,6 +202,25 @@ int view_entry(struct view *view, uint32_t seq, struct entry *ret_entry)
 	return 0;
 }
 
+int view_skip_unchanged(struct view *view, uint64_t modseq, uint32_t *seq)
+{
+	uint32_t at = MAX(*seq, 1);
+	int error = view_use(view);
+
+	if (error)
+		return error;
+	for (; at <= view->count; at++) {
+		const struct entry *entry = entry_at(view, at);
+
+		if (!entry)
+			return -EBADMSG;
+		if (entry->modseq > modseq)
+			break;
+	}
+	*seq = at;
+	return 0;
+}
+
 int view_seq_from(struct view *view, uint32_t uid, uint32_t *ret_seq)
 {
 	int error = 0;
