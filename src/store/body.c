@@ -1,7 +1,8 @@
-/* Reading bodies: one unpacked frame at a time. */
+/* Reading bodies: one unpacked frame at a time, the reader's own or one that it shares with others (frame_cache.h). */
 #include "store/body.h"
 
 #include "base/base64.h"
+#include "store/frame_cache.h"
 #include "store/resident.h"
 
 enum { PIN_TRIES = 4 };
@@ -11,8 +12,11 @@ struct body_reader {
 	uint64_t bytes;
 	struct frame_ref *frames;
 	size_t count, pinned;
-	size_t current; /* the frame in `raw`; SIZE_MAX: none */
+	size_t current; /* the frame in `frame`; SIZE_MAX: none */
+	struct slice frame;
+	bool from_disk; /* and from nowhere else */
 	struct buffer stored, raw;
+	struct cached_frame *shared; /* where `frame` is, unless it is in `raw` */
 };
 
 static int frames_copy(struct body_reader *reader, const struct email_row *row)
@@ -57,7 +61,8 @@ static int frames_pin(struct body_reader *reader)
 	return 0;
 }
 
-int body_reader_for_row(struct store *store, const struct email_row *row, struct body_reader **ret_reader)
+static int reader_for_row(
+	struct store *store, const struct email_row *row, bool from_disk, struct body_reader **ret_reader)
 {
 	struct body_reader *reader = calloc(1, sizeof(*reader));
 	int error;
@@ -65,6 +70,7 @@ int body_reader_for_row(struct store *store, const struct email_row *row, struct
 	if (!reader)
 		return -ENOMEM;
 	reader->store = store;
+	reader->from_disk = from_disk || !store->frame_cache;
 	reader->current = SIZE_MAX;
 	reader->stored = BUFFER_INIT(UINT32_MAX);
 	reader->raw = BUFFER_INIT(FRAME_RAW_BYTES + BASE64_SLACK);
@@ -77,6 +83,11 @@ int body_reader_for_row(struct store *store, const struct email_row *row, struct
 	}
 	*ret_reader = reader;
 	return 0;
+}
+
+int body_reader_for_row(struct store *store, const struct email_row *row, struct body_reader **ret_reader)
+{
+	return reader_for_row(store, row, true, ret_reader);
 }
 
 /*
@@ -97,7 +108,7 @@ static int reader_for_now(struct store *store, uint64_t email_id, struct body_re
 	if (!error)
 		error = email_row_read(value, &row);
 	if (!error) {
-		error = body_reader_for_row(store, &row, ret_reader);
+		error = reader_for_row(store, &row, false, ret_reader);
 		if (error == -ENOENT)
 			error = -EAGAIN;
 	}
@@ -113,7 +124,7 @@ int body_reader_new(struct account *account, uint64_t email_id, struct body_read
 	int error = email_row_find(account, email_id, &row, &frames);
 
 	if (!error) {
-		error = body_reader_for_row(store, &row, ret_reader);
+		error = reader_for_row(store, &row, false, ret_reader);
 		error = error == -ENOENT ? -EAGAIN : error;
 	}
 	for (int i = 0; i < PIN_TRIES && error == -EAGAIN; i++)
@@ -129,6 +140,7 @@ void body_reader_free(struct body_reader **reader)
 	if (!r)
 		return;
 	frames_unpin(r);
+	cached_frame_release(&r->shared);
 	free(r->frames);
 	buffer_free(&r->stored);
 	buffer_free(&r->raw);
@@ -169,19 +181,44 @@ static int frame_mend(struct body_reader *reader, const struct frame_ref *ref)
 	return frame_read(reader, ref);
 }
 
+static int frame_read_or_mend(struct body_reader *reader, const struct frame_ref *ref)
+{
+	int error = frame_read(reader, ref);
+
+	if (error == -EBADMSG)
+		error = frame_mend(reader, ref);
+	return error;
+}
+
+static int frame_share(struct body_reader *reader, const struct frame_ref *ref)
+{
+	struct frame_cache *cache = reader->store->frame_cache;
+	struct frame_wish wish;
+	int error = 0;
+
+	cached_frame_release(&reader->shared);
+	if (!frame_cache_take(cache, ref, reader->bytes, &reader->shared, &wish)) {
+		error = frame_read_or_mend(reader, ref);
+		if (!error)
+			(void)frame_cache_keep(cache, ref, &wish, &reader->raw, &reader->shared);
+	}
+	return error;
+}
+
 static int frame_load(struct body_reader *reader, size_t i)
 {
+	const struct frame_ref *ref = &reader->frames[i];
 	int error;
 
 	if (reader->current == i)
 		return 0;
 	reader->current = SIZE_MAX;
-	error = frame_read(reader, &reader->frames[i]);
-	if (error == -EBADMSG)
-		error = frame_mend(reader, &reader->frames[i]);
-	if (!error)
-		reader->current = i;
-	return error;
+	error = reader->from_disk ? frame_read_or_mend(reader, ref) : frame_share(reader, ref);
+	if (error)
+		return error;
+	reader->frame = reader->shared ? cached_frame_bytes(reader->shared) : buffer_slice(&reader->raw);
+	reader->current = i;
+	return 0;
 }
 
 int body_reader_peek(struct body_reader *reader, uint64_t at, struct slice *ret_bytes)
@@ -196,9 +233,9 @@ int body_reader_peek(struct body_reader *reader, uint64_t at, struct slice *ret_
 	error = frame_load(reader, i);
 	if (error)
 		return error;
-	if (within >= reader->raw.len)
+	if (within >= reader->frame.len)
 		return -EBADMSG;
-	*ret_bytes = slice_from(buffer_slice(&reader->raw), within);
+	*ret_bytes = slice_from(reader->frame, within);
 	return 0;
 }
 

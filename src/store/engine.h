@@ -6,7 +6,7 @@
  * applier through the applier's queue and back to whoever owns them by `applied` having passed them.
  *
  * Locks, in this order: directory_lock, upkeep.lock, searcher.work, then one of applier.lock, dictionaries.lock, ingests.lock, online.lock,
- * searcher.lock, shard.inbox_lock.
+ * searcher.lock, shard.inbox_lock, one of the frame cache's.
  */
 #ifndef PENFOLD_STORE_ENGINE_H
 #define PENFOLD_STORE_ENGINE_H
@@ -18,7 +18,6 @@
 #include "store/rows.h"
 
 /* ---- Records in memory until they are in the index ---- */
-
 enum pending_owner {
 	PENDING_OF_SHARD,   /* freed on the shard when applied */
 	PENDING_OF_APPLIER, /* freed by the applier */
@@ -75,6 +74,7 @@ struct upkeep {
 	struct lock lock; /* one round at a time */
 	struct lock wake_lock;
 	struct condition wake;
+	int64_t sweep_us;            /* when the frame cache is swept next */
 	struct number_map looked_at; /* segment -> live bytes when it was found not to be worth compacting */
 };
 
@@ -131,6 +131,7 @@ struct store {
 	struct lock directory_lock; /* one change of the directory at a time */
 	struct applier applier;
 	struct dictionaries dictionaries;
+	struct frame_cache *frame_cache; /* NULL: none is wanted */
 	struct upkeep upkeep;
 	struct online online;
 	struct searcher *searcher; /* searcher.h */
@@ -146,8 +147,7 @@ void store_notice(struct store *store, const char *event, const char *format, ..
 struct appending {
 	uint64_t account;
 	enum record_kind kind;
-	struct slice
-		change; /* RECORD_CHANGE: as change_finish() left it, its length in front; else the payload's beginning */
+	struct slice change; /* RECORD_CHANGE: as change_finish() left it, length in front; else the payload's begin */
 	const struct slice *bodies; /* behind it */
 	size_t body_count;
 	bool reserve; /* may use what is set aside for changes that free space */

@@ -6,6 +6,7 @@
 
 #include "store/body.h"
 #include "store/disk/disk.h"
+#include "store/frame_cache.h"
 #include "store/resident.h"
 #include "store/searcher.h"
 
@@ -21,7 +22,8 @@ struct store_settings store_settings_default(void)
 		.apply_delay_ms = 1000,
 		.resident_accounts = 20000,
 		.compact_bytes_per_s = 16777216,
-		.search_batch = 128};
+		.search_batch = 128,
+		.body_cache_bytes = 67108864};
 }
 
 void store_fail(struct store *store, int error, const char *what)
@@ -289,6 +291,7 @@ static void shards_free(struct store *store)
 static int store_new(const struct store_settings *settings, struct store **ret_store)
 {
 	struct store *store;
+	int error;
 
 	if (settings->shards < 1 || settings->shards > STORE_SHARDS_MAX || !settings->dir.len)
 		return -EINVAL;
@@ -309,7 +312,10 @@ static int store_new(const struct store_settings *settings, struct store **ret_s
 	online_init(store);
 	dictionaries_init(store);
 	*ret_store = store;
-	return store->dir ? searcher_new(store) : -ENOMEM;
+	error = store->dir ? searcher_new(store) : -ENOMEM;
+	if (!error)
+		error = frame_cache_new(settings->body_cache_bytes, settings->threads, &store->frame_cache);
+	return error;
 }
 
 static void store_free(struct store *store)
@@ -317,6 +323,7 @@ static void store_free(struct store *store)
 	shards_free(store);
 	ingests_free(store);
 	dictionaries_free(store);
+	frame_cache_free(&store->frame_cache);
 	index_close(&store->index);
 	applier_free(store);
 	upkeep_free(store);

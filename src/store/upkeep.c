@@ -1,8 +1,12 @@
 /* The housekeeping thread: trains dictionaries, lets go of what is past its retention, compacts. */
 #include "store/upkeep.h"
-#include "store/body.h"
 
-enum { ROUND_S_MAX = 60 };
+#include <malloc.h>
+
+#include "store/body.h"
+#include "store/frame_cache.h"
+
+enum { ROUND_S_MAX = 60, SWEEP_US = 60000000 };
 
 void upkeep_init(struct store *store)
 {
@@ -32,11 +36,27 @@ bool upkeep_is_stopping(struct store *store)
 	return stopping || atomic_load(&store->failed);
 }
 
+/*
+ * Unpacked frames that nobody wanted for a while go. When they were the last ones, everybody is away: the moment for the heap to give back what
+ * they left, which it would keep.
+ */
+static void frames_sweep(struct store *store, int64_t now_us)
+{
+	struct upkeep *u = &store->upkeep;
+
+	if (now_us < u->sweep_us || !store->frame_cache)
+		return;
+	u->sweep_us = now_us + SWEEP_US;
+	if (frame_cache_sweep(store->frame_cache) && !store->settings.threads)
+		(void)malloc_trim(0);
+}
+
 void upkeep_pause(struct store *store, int64_t us)
 {
 	struct upkeep *u = &store->upkeep;
-	int64_t until_us = thread_now_us(store->settings.threads) + us;
+	int64_t now_us = thread_now_us(store->settings.threads), until_us = now_us + us;
 
+	frames_sweep(store, now_us);
 	lock_take(&u->wake_lock);
 	if (!u->stopping)
 		condition_wait_until(&u->wake, &u->wake_lock, until_us);

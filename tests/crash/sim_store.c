@@ -423,6 +423,7 @@ int sim_open(struct sim_store *sim)
 	sim->settings.shards = 1 + (unsigned)sim_chance(sim, 2);
 	sim->settings.apply_delay_ms = sim_chance(sim, 3) ? 1 + sim_chance(sim, 40) : 1000;
 	sim->settings.compact_bytes_per_s = sim_chance(sim, 2) ? 16777216 : (uint64_t)1 << 33;
+	sim->settings.body_cache_bytes = sim->round % 3 * 65536; /* none, too small, large enough */
 	error = store_open(&sim->settings, &sim->store);
 	if (error) {
 		sim->store = NULL;

@@ -34,7 +34,8 @@ static void everything_can_be_set(void **state)
 				"message_size_max = 64M\nmessages_max = 5000\nsearch_index = no\nlisten_imap = "
 				"127.0.0.1:143, [::1]:1143, 2143\n"
 				"listen_lmtp = /run/penfold/lmtp\ntls_certificate = /a/chain.pem /a/key.pem\n"
-				"tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = 32M\r\n");
+				"tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = "
+				"32M\r\nbody_cache = 1G\n");
 
 	(void)state;
 	assert_int_equal(p.error, 0);
@@ -45,6 +46,7 @@ static void everything_can_be_set(void **state)
 	assert_int_equal(p.config.messages_max, 5000);
 	assert_false(p.config.search_index);
 	assert_int_equal(p.config.argon2_memory_kib, 32 << 10);
+	assert_int_equal(p.config.body_cache_bytes, 1 << 30);
 	assert_int_equal(p.config.listener_count, 4);
 	assert_true(slice_equal(p.config.listeners[1].host, SLICE("::1")));
 	assert_int_equal(p.config.listeners[1].port, 1143);
@@ -66,6 +68,7 @@ static void silence_gives_defaults(void **state)
 	assert_int_equal(p.error, 0);
 	assert_int_equal(p.config.retention_s, 30 * 86400);
 	assert_int_equal(p.config.argon2_memory_kib, defaults.argon2_memory_kib);
+	assert_int_equal(p.config.body_cache_bytes, 64 << 20);
 	done(&p);
 }
 
@@ -101,6 +104,8 @@ static void mistakes_are_named_with_their_line(void **state)
 			"penfold.conf:1: tls_certificate: must be two absolute paths: certificate chain and "
 			"private key: '/a'"},
 		{"log_level = loud", "penfold.conf:1: log_level: must be debug, info, warn or error: 'loud'"},
+		{"body_cache = some", "penfold.conf:1: body_cache: must be a size such as 64M or 2G: 'some'"},
+		{"body_cache = 2T", "penfold.conf:1: body_cache: is too large: '2T'"},
 		{"throttle_loopback = 1", "penfold.conf:1: throttle_loopback: must be yes or no: '1'"},
 	};
 

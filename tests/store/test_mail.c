@@ -1,4 +1,6 @@
 /* Delivering, reading back, flags, expunging; and that all of it is there after every way of starting again. */
+#include "store/engine.h"
+#include "store/frame_cache.h"
 #include "support.h"
 
 static void check_message(struct world *w, uint32_t uid, const char *text)
@@ -32,6 +34,34 @@ static void a_message_comes_back_as_it_went_in(void **state)
 	world_forget_index(&w);
 	world_open(&w);
 	check_message(&w, 1, text);
+	world_free(&w);
+}
+
+/* What is read again comes from memory, where there is room, and is the same. */
+static void what_is_read_again_stays_unpacked(void **state)
+{
+	static const char text[] = "Subject: Again\r\n\r\nAnd again.\r\n";
+	static const uint64_t sizes[] = {1 << 20, 40, 0};
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	assert_int_equal(deliver(mailbox_inbox(w.account), text), 1);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		w.settings.body_cache_bytes = sizes[i];
+		world_reopen(&w);
+		assert_true(!sizes[i] == !w.store->frame_cache);
+		check_message(&w, 1, text);
+		assert_true(!sizes[i] || frame_cache_bytes(w.store->frame_cache) == 0);
+		for (int again = 0; again < 3; again++)
+			check_message(&w, 1, text);
+		if (i == 0)
+			assert_true(frame_cache_bytes(w.store->frame_cache) >= strlen(text));
+		else
+			assert_true(!sizes[i] || frame_cache_bytes(w.store->frame_cache) == 0);
+	}
 	world_free(&w);
 }
 
@@ -509,6 +539,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_comes_back_as_it_went_in),
+		cmocka_unit_test(what_is_read_again_stays_unpacked),
 		cmocka_unit_test(bare_line_feeds_become_canonical),
 		cmocka_unit_test(an_empty_message_is_a_message),
 		cmocka_unit_test(many_are_added_together_or_not_at_all),
