@@ -3,33 +3,59 @@
 #include "store/ids.h"
 #include "store/resident.h"
 
-/* The description of an email in the pending record that has it. */
-static int pending_find(const struct pending *pending, uint64_t id, struct email_row *ret_row, struct buffer *frames)
+/* The email among those that the reader still has. */
+static bool item_find(struct reader *items, uint64_t id, struct append_entry *ret_item)
 {
-	struct folding record = pending_folding(pending);
-	struct reader r = READER_INIT(record.change);
+	while (append_entry_next(items, ret_item)) {
+		if (ret_item->email.id == id)
+			return true;
+	}
+	return false;
+}
+
+/* `items` is left behind the one that is found. */
+static bool record_find(struct slice change, uint64_t id, struct reader *items, struct append_entry *ret_item)
+{
+	struct reader r = READER_INIT(change);
 	struct change_head head;
 	struct op op;
 
 	change_head_read(&r, &head);
 	while (op_next(&r, &op)) {
-		struct reader items = op_list_reader(op.append.items);
-		struct append_entry item;
-
-		while (op.kind == OP_APPEND && append_entry_next(&items, &item)) {
-			if (item.email.id != id)
-				continue;
-			buffer_reset(frames);
-			frames_resolve(item.email.frames, &record, frames);
-			*ret_row = (struct email_row){.thread = item.email.thread,
-				.bytes = item.email.bytes,
-				.home = record.place.segment,
-				.frames = {item.email.frames.count, buffer_slice(frames)},
-				.packed = item.email.packed};
-			return buffer_error(frames);
-		}
+		if (op.kind != OP_APPEND)
+			continue;
+		*items = op_list_reader(op.append.items);
+		if (item_find(items, id, ret_item))
+			return true;
 	}
-	return -ENOENT;
+	return false;
+}
+
+/*
+ * The description of an email in the pending record that has it. Large records are read email by email: then the next one is right
+ * behind the last.
+ */
+static int pending_find(struct shard *shard, const struct pending *pending, uint64_t id, struct email_row *ret_row,
+	struct buffer *frames)
+{
+	struct folding record = pending_folding(pending);
+	struct email_trail *trail = &shard->trail;
+	struct append_entry item;
+
+	if (trail->seq != record.seq || !item_find(&trail->items, id, &item)) {
+		trail->seq = 0;
+		if (!record_find(record.change, id, &trail->items, &item))
+			return -ENOENT;
+	}
+	trail->seq = record.seq;
+	buffer_reset(frames);
+	frames_resolve(item.email.frames, &record, frames);
+	*ret_row = (struct email_row){.thread = item.email.thread,
+		.bytes = item.email.bytes,
+		.home = record.place.segment,
+		.frames = {item.email.frames.count, buffer_slice(frames)},
+		.packed = item.email.packed};
+	return buffer_error(frames);
 }
 
 int email_row_find(struct account *account, uint64_t id, struct email_row *ret_row, struct buffer *frames)
@@ -41,7 +67,7 @@ int email_row_find(struct account *account, uint64_t id, struct email_row *ret_r
 	if (!id)
 		return -ENOENT;
 	if (number_map_get(&account->emails, id, &pending))
-		return pending_find((const struct pending *)(uintptr_t)pending, id, ret_row, frames);
+		return pending_find(account->shard, (const struct pending *)(uintptr_t)pending, id, ret_row, frames);
 	if (id_account(id) != account->id)
 		return -ENOENT;
 	error = shard_email_row(account->shard, id, &value);

@@ -9,6 +9,12 @@
 
 /* ---- Shards ---- */
 
+/* Where in a pending record the email was that was looked up last; seq 0: nowhere. */
+struct email_trail {
+	uint64_t seq;
+	struct reader items; /* of those after it */
+};
+
 enum { SHARD_BUCKETS = 4096 };
 struct shard {
 	struct store *store;
@@ -21,7 +27,8 @@ struct shard {
 	struct pending *pending_first, *pending_last;
 	MDB_txn *txn; /* snapshot of the index; renewed after each tick */
 	bool txn_active;
-	uint64_t txn_applied;              /* what it reaches */
+	uint64_t txn_applied; /* what it reaches */
+	struct email_trail trail;
 	struct index_walk emails;          /* in it: where the email is that was looked up last */
 	struct buffer change, list, list2; /* scratch for encoding */
 	struct lock inbox_lock;            /* accounts whose directory entry changed */
