@@ -23,46 +23,61 @@ static bool is_in(const struct range *ranges, size_t count, int32_t c)
 	return false;
 }
 
+/* False for what is not ASCII. */
+static inline bool is_ascii_word(char c)
+{
+	unsigned byte = (unsigned char)c;
+
+	return byte - '0' < 10 || (byte | 0x20) - 'a' < 26;
+}
+
 static enum token_class class_of(int32_t c)
 {
 	if (c < 0)
 		return TOKEN_RAW;
 	if (c < 0x80)
-		return byte_is_alpha((char)c) || byte_is_digit((char)c) ? TOKEN_WORD : TOKEN_SIGN;
+		return is_ascii_word((char)c) ? TOKEN_WORD : TOKEN_SIGN;
 	if (is_in(without_spaces, ARRAY_LEN(without_spaces), c))
 		return TOKEN_CHARS;
 	return is_in(signs, ARRAY_LEN(signs), c) ? TOKEN_SIGN : TOKEN_WORD;
 }
 
-static size_t ascii_word(struct slice s)
+/* Where a run that begins before `at` ends. ASCII, which most of it is, costs a comparison or two. */
+static const char *run_end(const char *at, const char *end, enum token_class class)
 {
-	size_t len = 0;
+	while (at < end) {
+		struct slice rest = {at, (size_t)(end - at)};
 
-	while (len < s.len && (byte_is_alpha(s.at[len]) || byte_is_digit(s.at[len])))
-		len++;
-	return len;
+		if (class == TOKEN_WORD && is_ascii_word(*at)) {
+			at++;
+			continue;
+		}
+		if (!((unsigned char)*at & 0x80) || class_of(utf8_next(&rest)) != class)
+			break;
+		at = end - rest.len;
+	}
+	return at;
 }
 
 bool token_next(struct slice *rest, struct token *ret_token)
 {
-	struct slice at = *rest, next;
+	struct slice all = *rest, next = all;
 	enum token_class class;
+	const char *end;
 
-	if (!at.len)
+	if (!all.len)
 		return false;
-	next = at;
-	class = class_of(utf8_next(&next));
-	while (next.len && (class == TOKEN_WORD || class == TOKEN_CHARS)) {
-		struct slice after = next;
-
-		if (class == TOKEN_WORD)
-			next = after = slice_from(next, ascii_word(next));
-		if (!next.len || class_of(utf8_next(&after)) != class)
-			break;
-		next = after;
+	if ((unsigned char)*all.at & 0x80) {
+		class = class_of(utf8_next(&next));
+	} else {
+		class = is_ascii_word(*all.at) ? TOKEN_WORD : TOKEN_SIGN;
+		next = slice_from(all, 1);
 	}
-	*ret_token = (struct token){class, slice_first(at, at.len - next.len)};
-	*rest = next;
+	end = all.at + (all.len - next.len);
+	if (class == TOKEN_WORD || class == TOKEN_CHARS)
+		end = run_end(end, all.at + all.len, class);
+	*ret_token = (struct token){class, {all.at, (size_t)(end - all.at)}};
+	*rest = (struct slice){end, all.len - ret_token->text.len};
 	return true;
 }
 
