@@ -21,7 +21,7 @@
 #include "store/searcher.h"
 #include "support.h"
 
-enum { MAILBOXES = 48, SEARCHES = 600, LEAVES_MAX = 8, TEXTS_MAX = 4000, TEXT_MAX = 60000, KINDS = 6 };
+enum { MAILBOXES = 48, SEARCHES = 450, LEAVES_MAX = 8, TEXTS_MAX = 4000, TEXT_MAX = 60000, KINDS = 6 };
 
 struct texts { /* some of what the mail has, folded */
 	struct slice all[TEXTS_MAX];
