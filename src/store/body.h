@@ -28,7 +28,7 @@ MUST_CHECK int dictionary_train(struct store *store); /* upkeep thread */
 /* Writes it again, at the end of the journal. */
 MUST_CHECK int dictionary_rewrite(struct store *store, uint32_t id, uint64_t *ret_seq);
 
-/* body.c: without an account, for checks, and so from the disk itself. -ENOENT: a segment is gone. */
+/* body.c: without an account, for checks and the search index: from the disk itself, and keeping nothing. -ENOENT: a segment is gone. */
 MUST_CHECK int body_reader_for_row(struct store *store, const struct email_row *row, struct body_reader **ret_reader);
 
 /* email.c: where an email's description is now, pending or in the index. */
