@@ -81,8 +81,9 @@ def files_below(path):
 
 def no_paths(demo):
     """No name has become part of a path: only what every store has lies there."""
-    strange = [path for path in files_below(demo.directory)
-               if not re.fullmatch(r"penfold\.(log|conf)|control|data/(lock|salt|index/(data|lock)\.mdb|journal/[0-9a-f]{16}\.(seg|spare)|[a-z.-]+)", path)]
+    index, journal, search = r"index/(data|lock)\.mdb", r"journal/[0-9a-f]{16}\.(seg|spare)", r"search/[0-9a-f]+/([0-9a-f]+(-[0-9a-f]+){4}|new)"
+    usual = rf"penfold\.(log|conf)|control|data/(lock|salt|{index}|{journal}|{search}|[a-z.-]+)"
+    strange = [path for path in files_below(demo.directory) if not re.fullmatch(usual, path)]
     assert not strange, strange
 
 
