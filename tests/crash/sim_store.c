@@ -556,7 +556,7 @@ void sim_store_reset(struct sim_store *sim, uint64_t seed)
 	sim->settings.retention_s = 3600;
 	sim->settings.resident_accounts = 0;
 	sim->settings.search_batch =
-		seed % 8 == 1 ? 3 : 0; /* some have a search index; files of few emails, so that there are many */
+		seed % 32 == 1 ? 3 : 0; /* some have a search index; files of few emails, so that there are many */
 	sim->settings.files = sim_index_system(sim->index);
 	sim->settings.clock = &sim->clock;
 	sim->settings.threads = sim_threads_system(sim->threads);
