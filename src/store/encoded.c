@@ -11,10 +11,20 @@ enum {
 
 /* ---- Taking apart ---- */
 
+/* Whether one of the eight bytes is below '+', as spaces and most marks are, and no digit is. */
+static bool has_mark(const char *at)
+{
+	static const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+	uint64_t bytes;
+
+	memcpy(&bytes, at, sizeof(bytes));
+	return (bytes - ones * '+') & ~bytes & tops;
+}
+
 /* Whether a line may be base64: text has a space or a mark among so many bytes nearly always. */
 static bool line_looks_encoded(const char *line, size_t left)
 {
-	if (left < WIDTH_MIN)
+	if (left < WIDTH_MIN || has_mark(line) || has_mark(line + 8))
 		return false;
 	for (size_t i = 0; i < WIDTH_MIN; i++) {
 		if (base64_value(line[i]) == 255)
