@@ -17,13 +17,13 @@ static size_t body_bytes(uint32_t number, bool *ret_dense)
 	uint64_t dice = scramble(&state) % 1000, more = scramble(&state);
 
 	if (number & SIM_HEAVY)
-		dice = dice < 400 ? 0 : 850 + dice % 140;
-	*ret_dense = dice >= 860;
-	if (dice < 860)
+		dice = dice < 400 ? 0 : 890 + dice % 100;
+	*ret_dense = dice >= 900;
+	if (dice < 900)
 		return 40 + more % 1200;
-	if (dice < 930)
+	if (dice < 958)
 		return 4000 + more % 20000;
-	if (dice < 985)
+	if (dice < 991)
 		return 90000 + more % 130000;
 	*ret_dense = more & 1;
 	return 270000 + (more >> 1) % 200000;
