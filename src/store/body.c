@@ -90,11 +90,8 @@ int body_reader_for_row(struct store *store, const struct email_row *row, struct
 	return reader_for_row(store, row, true, ret_reader);
 }
 
-/*
- * Its segment went since the shard's snapshot of the index was taken, or, of a pending record, since that is in the index: this moment's
- * says where it is now. The shard's is left as it is, as callers hold what it gave them.
- */
-static int reader_for_now(struct store *store, uint64_t email_id, struct body_reader **ret_reader)
+int email_row_use(struct store *store, uint64_t email_id,
+	int (*use)(struct store *store, const struct email_row *row, void *context), void *context)
 {
 	struct index_key key = key_of(email_id);
 	struct email_row row;
@@ -108,12 +105,26 @@ static int reader_for_now(struct store *store, uint64_t email_id, struct body_re
 	if (!error)
 		error = email_row_read(value, &row);
 	if (!error) {
-		error = reader_for_row(store, &row, false, ret_reader);
+		error = use(store, &row, context);
 		if (error == -ENOENT)
 			error = -EAGAIN;
 	}
 	mdb_txn_abort(txn);
 	return error;
+}
+
+static int reader_take(struct store *store, const struct email_row *row, void *context)
+{
+	return reader_for_row(store, row, false, context);
+}
+
+/*
+ * Its segment went since the shard's snapshot of the index was taken, or, of a pending record, since that is in the index: this moment's
+ * says where it is now. The shard's is left as it is, as callers hold what it gave them.
+ */
+static int reader_for_now(struct store *store, uint64_t email_id, struct body_reader **ret_reader)
+{
+	return email_row_use(store, email_id, reader_take, ret_reader);
 }
 
 int body_reader_new(struct account *account, uint64_t email_id, struct body_reader **ret_reader)

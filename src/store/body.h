@@ -30,6 +30,12 @@ MUST_CHECK int dictionary_rewrite(struct store *store, uint32_t id, uint64_t *re
 
 /* body.c: without an account, for checks and the search index: from the disk itself, and keeping nothing. -ENOENT: a segment is gone. */
 MUST_CHECK int body_reader_for_row(struct store *store, const struct email_row *row, struct body_reader **ret_reader);
+/*
+ * An email's row as the index has it at this moment, good only for `use`, whose result it returns. -ENOENT: there is no such row; -EAGAIN: `use`
+ * said -ENOENT, so its segment went just now, and it is elsewhere.
+ */
+MUST_CHECK int email_row_use(struct store *store, uint64_t email_id,
+	int (*use)(struct store *store, const struct email_row *row, void *context), void *context);
 
 /* email.c: where an email's description is now, pending or in the index. */
 MUST_CHECK int email_row_find(struct account *account, uint64_t id, struct email_row *ret_row, struct buffer *frames);

@@ -20,8 +20,9 @@ static const struct {
 	{"subject", WORDS_SUBJECT}, {"from", WORDS_FROM}, {"to", WORDS_TO}, {"cc", WORDS_CC}, {"bcc", WORDS_BCC}};
 
 /* The description is copied and the segments are held, so that the transaction can end. */
-static int row_take(struct filling *f, struct store *store, const struct email_row *row)
+static int row_take(struct store *store, const struct email_row *row, void *context)
 {
+	struct filling *f = context;
 	struct slice packed;
 	int error = arena_copy(f->arena, row->packed, &packed);
 
@@ -29,29 +30,6 @@ static int row_take(struct filling *f, struct store *store, const struct email_r
 		error = mail_unpack(packed, f->arena, &f->message);
 	if (!error)
 		error = body_reader_for_row(store, row, &f->reader);
-	return error;
-}
-
-/* -EAGAIN: its segment went just now, and it is elsewhere. */
-static int email_take(struct filling *f, struct store *store, uint64_t email)
-{
-	struct index_key key = key_of(email);
-	struct slice value;
-	struct email_row row;
-	MDB_txn *txn;
-	int error = index_begin(store->index, false, &txn);
-
-	if (error)
-		return error;
-	error = index_get(store->index, txn, TABLE_EMAILS, key_slice(&key), &value);
-	if (!error)
-		error = email_row_read(value, &row);
-	if (!error) {
-		error = row_take(f, store, &row);
-		if (error == -ENOENT)
-			error = -EAGAIN;
-	}
-	mdb_txn_abort(txn);
 	return error;
 }
 
@@ -116,7 +94,7 @@ int search_fill(struct store *store, struct words_builder *builder, uint64_t ema
 	error = -EAGAIN;
 	for (int i = 0; i < TRIES && error == -EAGAIN; i++) {
 		arena_reset(f.arena);
-		error = email_take(&f, store, email);
+		error = email_row_use(store, email, row_take, &f);
 	}
 	readable = !error && f.message.part_count;
 	/* What cannot be read, or described, now is looked at by each search. */
