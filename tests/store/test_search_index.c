@@ -424,6 +424,20 @@ static void check_line(void *context, struct slice line)
 	*named += slice_find(line, SLICE("ann@example.org: the search index")) != SIZE_MAX;
 }
 
+/* While the store serves: from its start to its end. */
+static int check_online(struct world *w, const struct store_check *check, struct buffer *lines)
+{
+	bool over = false;
+	int error = 0;
+
+	assert_int_equal(store_check_start(w->store, check, NULL, 0), 0);
+	while (!over) {
+		error = store_check_poll(w->store, lines, &over);
+		thread_pause(NULL, 10000);
+	}
+	return error;
+}
+
 static void a_check_names_what_is_rotten(void **state)
 {
 	struct world *w = *state;
@@ -431,19 +445,14 @@ static void a_check_names_what_is_rotten(void **state)
 	const struct store_check check = {.report = check_line, .context = &named};
 	struct buffer lines = BUFFER_INIT(1 << 20);
 	char path[SEARCH_PATH_ROOM];
-	bool over = false;
-	int error = 0;
+	int error;
 
 	deliver_many(w, 1, MESSAGES);
 	assert_int_equal(store_search_index(w->store), 0);
 	first_path(w, path);
 	byte_flip(path, 500);
 	/* While it serves. */
-	assert_int_equal(store_check_start(w->store, &check, NULL, 0), 0);
-	while (!over) {
-		error = store_check_poll(w->store, &lines, &over);
-		thread_pause(NULL, 10000);
-	}
+	error = check_online(w, &check, &lines);
 	assert_int_equal(error, -EBADMSG);
 	assert_true(slice_find(buffer_slice(&lines), SLICE("ann@example.org: the search index")) != SIZE_MAX);
 	wait_for_emails(w, MESSAGES, MESSAGES);
@@ -466,18 +475,13 @@ static void making_the_index_anew_makes_this_one_anew(void **state)
 	const struct store_check check = {.rebuild_index = true};
 	struct buffer lines = BUFFER_INIT(1 << 20);
 	char path[SEARCH_PATH_ROOM];
-	bool over = false;
-	int error = 0;
+	int error;
 
 	deliver_many(w, 1, MESSAGES);
 	assert_int_equal(store_search_index(w->store), 0);
 	first_path(w, path);
 	byte_flip(path, 500);
-	assert_int_equal(store_check_start(w->store, &check, NULL, 0), 0);
-	while (!over) {
-		error = store_check_poll(w->store, &lines, &over);
-		thread_pause(NULL, 10000);
-	}
+	error = check_online(w, &check, &lines);
 	assert_int_equal(error, 0);
 	wait_for_emails(w, MESSAGES, MESSAGES);
 	assert_int_equal(search(w, "7", NULL), sevens(1, MESSAGES));
