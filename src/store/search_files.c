@@ -12,7 +12,7 @@ struct name {
 static void dir_of(struct store *store, uint64_t account, char *path)
 {
 	(void)snprintf(
-		path, SEARCH_PATH_ROOM, "%s/search/%llx", store->dir, (unsigned long long)account / ACCOUNTS_TOGETHER);
+		path, SEARCH_DIR_ROOM, "%s/search/%llx", store->dir, (unsigned long long)account / ACCOUNTS_TOGETHER);
 }
 
 static void name_path(const char *dir, const struct name *name, char *path)
@@ -129,7 +129,7 @@ int search_files_list(struct store *store, uint64_t account, bool remove, struct
 {
 	struct listing l = {.names = BUFFER_INIT(NAMES_MAX), .account = (uint32_t)account};
 	struct search_files files = {NULL, 0, 0};
-	char dir[SEARCH_PATH_ROOM];
+	char dir[SEARCH_DIR_ROOM];
 	struct name *names;
 	size_t count;
 	int error;
@@ -175,7 +175,7 @@ int search_files_drop(struct store *store, uint64_t account)
 void search_file_path(struct store *store, uint64_t account, const struct search_file *file, char *path)
 {
 	struct name name = name_of(store, account, file);
-	char dir[SEARCH_PATH_ROOM];
+	char dir[SEARCH_DIR_ROOM];
 
 	dir_of(store, account, dir);
 	name_path(dir, &name, path);
@@ -221,7 +221,7 @@ int search_file_end(struct store *store, uint64_t account, const struct search_f
 void search_file_remove(struct store *store, uint64_t account, const struct search_file *file)
 {
 	struct name name = name_of(store, account, file);
-	char dir[SEARCH_PATH_ROOM];
+	char dir[SEARCH_DIR_ROOM];
 
 	dir_of(store, account, dir);
 	name_remove(store, dir, &name);
@@ -277,7 +277,7 @@ static bool account_is_there(struct store *store, uint32_t account)
 static int dir_sweep(struct store *store, const char *name)
 {
 	struct listing l = {.names = BUFFER_INIT(NAMES_MAX), .all = true};
-	char dir[SEARCH_PATH_ROOM];
+	char dir[SEARCH_DIR_ROOM];
 	const struct name *names;
 	int error;
 
