@@ -4,9 +4,10 @@ CHECK ?= build-check
 CRASH ?= build-crash
 THREADS ?= build-threads
 MEMORY ?= build-memory
+COVERAGE ?= build-coverage
 JOBS ?= $(shell nproc)
 
-.PHONY: all build run check check-threads check-memory crash fuzz bench bench-growth bench-engine install format clean
+.PHONY: all build run check check-threads check-memory crash fuzz fuzz-coverage bench bench-growth bench-engine install format clean
 
 all: build
 
@@ -40,6 +41,11 @@ fuzz:
 	@tools/need build check
 	@tools/fuzz $(CHECK) $(or $(SECONDS),600) $(TARGET)
 
+# Which lines what fuzzing has found reaches: make fuzz-coverage TARGET=mail_parser
+fuzz-coverage:
+	@tools/need build check
+	@tools/fuzz-coverage $(COVERAGE) $(TARGET)
+
 # Penfold beside Dovecot and Cyrus, unpacked into the build folder: make bench [QUICK=1] [ONLY=row,...] [SERVERS=penfold,...]
 bench: build
 	@tools/need bench
@@ -68,4 +74,4 @@ format:
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format -i
 
 clean:
-	rm -rf $(BUILD) $(CHECK) $(CRASH) $(THREADS) $(MEMORY)
+	rm -rf $(BUILD) $(CHECK) $(CRASH) $(THREADS) $(MEMORY) $(COVERAGE)

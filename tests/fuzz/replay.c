@@ -1,4 +1,4 @@
-/* Runs a fuzz target once on each file of a folder, without libFuzzer: for valgrind and other sanitizers. Prints TAP. */
+/* Runs a fuzz target once on each file of some folders, without libFuzzer: for valgrind and other sanitizers. Prints TAP. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,18 +34,22 @@ static void replay(const char *folder, const char *name)
 
 int main(int argc, char **argv)
 {
-	DIR *folder = argc == 2 ? opendir(argv[1]) : NULL;
-	struct dirent *entry;
 	unsigned seeds = 0;
 
-	CHECK(folder);
-	while ((entry = readdir(folder))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		replay(argv[1], entry->d_name);
-		(void)printf("ok %u - %s\n", ++seeds, entry->d_name);
+	CHECK(argc > 1);
+	for (int i = 1; i < argc; i++) {
+		DIR *folder = opendir(argv[i]);
+		struct dirent *entry;
+
+		CHECK(folder);
+		while ((entry = readdir(folder))) {
+			if (entry->d_name[0] == '.')
+				continue;
+			replay(argv[i], entry->d_name);
+			(void)printf("ok %u - %s\n", ++seeds, entry->d_name);
+		}
+		(void)closedir(folder);
 	}
-	(void)closedir(folder);
 	(void)printf("1..%u\n", seeds);
 	return seeds ? 0 : 1;
 }
