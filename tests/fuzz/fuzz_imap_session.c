@@ -46,7 +46,7 @@ struct client {
 	struct slice bytes; /* still to be sent */
 };
 
-/* Asked of the first account, as a client would: all INBOXes are made at once. */
+/* Asked of the first account, as a client would. All are made together, so INBOX nearly always has the same in each: it comes from the clock. */
 static void learn_uidvalidity(void)
 {
 	static const char question[] = "a STATUS INBOX (UIDVALIDITY)\r\nb LOGOUT\r\n";
