@@ -58,6 +58,7 @@ MUST_CHECK int search_files_list(struct store *store, uint64_t account, bool rem
 void search_files_free(struct search_files *files);
 MUST_CHECK int search_files_drop(struct store *store, uint64_t account); /* all of an account's */
 MUST_CHECK int search_files_add(struct search_files *files, const struct search_file *file);
+/* Of a directory's path with its 0, and of one in it: a data directory's (up to 4 KiB), and the names. */
 enum { SEARCH_DIR_ROOM = 4130, SEARCH_PATH_ROOM = 4200 };
 void search_file_path(struct store *store, uint64_t account, const struct search_file *file, char *path);
 /* Where one is written until it is whole; and giving it its name. */
