@@ -147,7 +147,9 @@ static int reopen(struct fixture *f, uint64_t from_seq, bool salvage)
 	settings.events = (struct durability_events){on_durable, on_failed, on_notice, f};
 	f->heard_count = f->notices = 0;
 	f->count = 0;
-	assert_int_equal(disk_open(&settings, &f->log), 0);
+	error = disk_open(&settings, &f->log);
+	if (error)
+		return error;
 	error = f->log->ops->replay(f->log, from_seq, salvage, on_record, f);
 	if (error)
 		f->log->ops->close(&f->log);
@@ -456,6 +458,46 @@ static void a_segment_without_a_header_is_no_spare(void **state)
 	assert_int_equal(reopen(f, 0, false), -EBADMSG); /* it is still there for whoever can make sense of it */
 }
 
+/* Spares whose numbers are below that of a segment in use, as seed 237901 of the simulation came by them. */
+static void spares_in_the_wrong_order(struct fixture *f)
+{
+	const struct file_system *files = sim_files_system(f->files);
+	struct segment_header header = {9, 77, 1, 0};
+	char path[sizeof(first_path)] = "data/journal/000000000000000?.seg", block[SEGMENT_HEADER_BYTES];
+	int file;
+
+	segment_header_put(block, &header);
+	for (unsigned id = 5; id <= 9; id++) {
+		path[28] = (char)('0' + id);
+		assert_int_equal(files->open(files->context, path, FILE_WRITE, &file), 0);
+		assert_int_equal(files->zero(files->context, file, 0, 1048576), 0);
+		if (id == 9)
+			assert_int_equal(files->write(files->context, file, 0, (struct slice){block, sizeof(block)}), 0);
+		assert_int_equal(files->close(files->context, file), 0);
+	}
+}
+
+static void a_start_that_fails_holds_no_file(void **state)
+{
+	struct fixture *f = *state;
+	unsigned failed = 0;
+	int error;
+
+	four_records(f);
+	do {
+		spares_in_the_wrong_order(f);
+		sim_files_fail_change_at(f->files, failed + 1, -EIO);
+		error = reopen(f, 0, false);
+		if (error) {
+			assert_int_equal(error, -EIO);
+			failed++;
+			sim_files_restart(f->files); /* it would find what is still open */
+		}
+	} while (error && failed < 100);
+	assert_in_range(failed, 5, 99);
+	sim_files_fail_change_at(f->files, 0, 0);
+}
+
 /* ---- Where to begin, seeds ---- */
 
 static void reading_begins_where_it_is_told(void **state)
@@ -537,6 +579,7 @@ int main(void)
 		WITH_LOG(what_is_applied_may_rot_without_harm),
 		WITH_LOG(a_segment_header_may_rot_once),
 		WITH_LOG(a_segment_without_a_header_is_no_spare),
+		WITH_LOG(a_start_that_fails_holds_no_file),
 		WITH_LOG(reading_begins_where_it_is_told),
 		WITH_LOG(a_reader_may_stop_it),
 		WITH_LOG(each_use_has_its_own_seed),

@@ -165,16 +165,15 @@ static int order_spares(struct disk *disk)
 
 	disk->ready = (struct segment_list){NULL, NULL, 0};
 	while ((segment = segment_list_take(&spares))) {
-		if (segment->id > newest)
-			segment_list_put(&disk->ready, segment);
-		else
+		/* After an error the rest goes back as it is: whoever frees the disk finds it there. */
+		if (!error && segment->id <= newest) {
 			error = segment_set_aside(disk, segment);
-		if (error) {
-			segment_list_put(&disk->ready, segment);
-			return error;
+			if (!error)
+				continue;
 		}
+		segment_list_put(&disk->ready, segment);
 	}
-	return 0;
+	return error;
 }
 
 int disk_recover_list(struct disk *disk)
