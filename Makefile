@@ -7,7 +7,7 @@ MEMORY ?= build-memory
 COVERAGE ?= build-coverage
 JOBS ?= $(shell nproc)
 
-.PHONY: all build run check check-threads check-memory crash fuzz fuzz-coverage bench bench-growth bench-engine install format clean
+.PHONY: all build run check check-threads check-memory crash fuzz fuzz-coverage bench bench-growth bench-engine bench-storage install format clean
 
 all: build
 
@@ -66,6 +66,12 @@ bench-growth: build
 bench-engine: build
 	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)
 	@$(BUILD)/bench/bench-engine
+
+# What each way of storing bodies brings, on the corpus and on made mail: make bench-storage [COUNT=5000]
+bench-storage: build
+	@tools/need bench
+	@meson configure $(BUILD) -Dbench=true && ninja -C $(BUILD) --quiet -j$(JOBS)
+	@bench/storage $(BUILD) $(COUNT)
 
 install: build
 	@meson install -C $(BUILD) --quiet
