@@ -116,7 +116,8 @@ int index_open(const struct file_system *files, struct slice dir, const char *na
 		error = env_open(index, path, bytes_max);
 	if (!error)
 		error = tables_open(index, &fresh);
-	if (!error && fresh)
+	/* Also of one that was there: whoever put it there may have ended before its name was durable. */
+	if (!error)
 		error = files->sync_dir(files->context, path);
 	if (error) {
 		index_close(&index);

@@ -44,8 +44,8 @@ struct index {
 #define INDEX_NAME     "index"
 #define INDEX_NEW_NAME "index.new"
 /*
- * -EBADMSG: what is there is no index of ours or damaged. *ret_fresh: it was made just now and knows nothing; its name is durable, so that
- * no older one that it replaces comes back after a power cut. `files` is for the directory: LMDB reads and writes by itself.
+ * -EBADMSG: what is there is no index of ours or damaged. *ret_fresh: it was made just now and knows nothing. The name of one that is opened
+ * is durable: none that it replaced comes back after a power cut. `files` is for the directory: LMDB reads and writes by itself.
  */
 MUST_CHECK int index_open(const struct file_system *files, struct slice dir, const char *name, uint64_t bytes_max,
 	struct index **ret_index, bool *ret_fresh);

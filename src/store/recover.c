@@ -133,6 +133,13 @@ static int recovery_record(void *context, const struct record_read *record)
 	uint32_t bodies_at = 0;
 	int error = 0;
 
+	/* Numbers follow each other. Only what an index knows is dropped, so this one is from before that: a copy, or a name that came back. */
+	if (record->seq != r->seq + 1) {
+		store_notice(r->store, "index-old", "it reaches %llu, the journal goes on at %llu",
+			(unsigned long long)r->seq, (unsigned long long)record->seq);
+		r->store->index_damaged = true;
+		return -EBADMSG;
+	}
 	r->seq = record->seq;
 	if (!is_applied(record))
 		return 0;

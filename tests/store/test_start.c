@@ -186,12 +186,85 @@ static void a_record_that_makes_no_sense_is_set_aside(void **state)
 	world_free(&w);
 }
 
+/* ---- An index that is older than what was dropped ---- */
+
+struct syncs {
+	struct file_system files;
+	unsigned of_index;
+};
+
+static int counting_sync_dir(void *context, const char *path)
+{
+	struct syncs *syncs = context;
+	struct slice name = slice_of(path);
+
+	syncs->of_index += name.len > 6 && memcmp(name.at + name.len - 6, "/index", 6) == 0;
+	return file_system_real.sync_dir(NULL, path);
+}
+
+/* A rebuild that ended behind the rename: the next start uses what it made, and segments go because of what that knows. */
+static void the_name_of_an_index_is_durable_before_it_is_used(void **state)
+{
+	struct syncs syncs = {.files = file_system_real};
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	syncs.files.sync_dir = counting_sync_dir;
+	syncs.files.context = &syncs;
+	w.settings.files = &syncs.files;
+	world_reopen(&w);
+	assert_in_range(syncs.of_index, 1, 100);
+	world_free(&w);
+}
+
+/* Somebody puts a copy back, or a power cut does: what it does not know is in the journal, but not behind what it knows. */
+static void an_index_from_before_is_made_anew(void **state)
+{
+	char index[80], copy[80], *text = noise(20000);
+	struct mailbox *box;
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	world_settle(&w);
+	world_close(&w);
+	(void)snprintf(index, sizeof(index), "%s/index", w.dir);
+	(void)snprintf(copy, sizeof(copy), "%s/index.copy", w.dir);
+	world_run("cp", "-r", index, copy);
+	world_open(&w);
+	assert_int_equal(mailbox_create(w.account, SLICE("Kept"), 0, &actor_imap, &box), 0);
+	deliver_numbered(box, 7);
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(world_try_deliver(&w, text), 0);
+	assert_int_equal(expunge(mailbox_inbox(w.account), 1, 300), 300);
+	world_settle(&w);
+	w.now_ms += (int64_t)w.settings.retention_s * 1000 + 1;
+	assert_int_equal(store_compact(w.store), 0);
+	world_close(&w);
+	world_run("rm", "-r", index, NULL);
+	world_run("mv", copy, index, NULL);
+	world_open(&w);
+	box = mailbox_named(w.account, "Kept");
+	assert_non_null(box);
+	assert_int_equal(box->messages, 1);
+	assert_int_equal(mailbox_inbox(w.account)->messages, 0);
+	free(text);
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_start_on_a_full_disk_lets_people_clean_up),
 		cmocka_unit_test(an_index_that_cannot_grow_does_not_stop_a_start),
 		cmocka_unit_test(a_record_that_makes_no_sense_is_set_aside),
+		cmocka_unit_test(an_index_from_before_is_made_anew),
+		cmocka_unit_test(the_name_of_an_index_is_durable_before_it_is_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
