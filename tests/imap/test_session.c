@@ -159,6 +159,35 @@ static void a_client_may_go_away_at_any_time(void **state)
 	}
 }
 
+/* As many as an account may have, in pieces that the socket takes. */
+static void subscriptions_have_a_most(void **state)
+{
+	struct buffer input = BUFFER_INIT(ANSWER_MAX), text = BUFFER_INIT(ANSWER_MAX);
+	unsigned there = 6; /* of a new account */
+	int fd;
+
+	(void)state;
+	assert_int_equal(rig_account(&rig, 0, &account), 0);
+	fd = connect_device();
+	while (there < STORE_MAILBOXES_MAX) {
+		char last[32];
+
+		for (unsigned i = 0; i < 1000 && there < STORE_MAILBOXES_MAX; i++, there++)
+			buffer_printf(&text, "s%u SUBSCRIBE n%u\r\n", there, there);
+		send_text(fd, buffer_text(&text));
+		(void)snprintf(last, sizeof(last), "s%u OK ", there - 1);
+		read_until(fd, &input, last);
+		buffer_reset(&text);
+		buffer_reset(&input);
+	}
+	send_text(fd, "a SUBSCRIBE more\r\nb SUBSCRIBE n6\r\nc UNSUBSCRIBE n6\r\nd SUBSCRIBE more\r\n");
+	read_until(fd, &input, "d OK ");
+	assert_true(slice_starts(buffer_slice(&input), SLICE("a NO [LIMIT] A limit is reached\r\nb OK ")));
+	(void)close(fd);
+	buffer_free(&input);
+	buffer_free(&text);
+}
+
 static void begin_to_stop(void *context)
 {
 	imap_sessions_stop(context);
@@ -189,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_client_that_does_not_read_is_not_read_from),
 		cmocka_unit_test(a_client_may_go_away_at_any_time),
+		cmocka_unit_test(subscriptions_have_a_most),
 		cmocka_unit_test(a_server_stops_with_many_sessions),
 	};
 

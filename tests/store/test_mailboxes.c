@@ -187,6 +187,36 @@ static void deleting_leaves_the_children(void **state)
 	world_free(&w);
 }
 
+static int subscribe_numbered(struct account *account, unsigned number)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "sub%u", number);
+	return account_subscribe(account, slice_of(name), true, &actor_imap);
+}
+
+static void subscriptions_have_a_most(void **state)
+{
+	unsigned number = 0;
+	struct world w;
+	size_t count;
+
+	(void)state;
+	world_new(&w);
+	for ((void)account_subscriptions(w.account, &count); count < STORE_MAILBOXES_MAX; count++)
+		assert_int_equal(subscribe_numbered(w.account, number++), 0);
+	assert_int_equal(subscribe_numbered(w.account, number), -ENOBUFS);
+	assert_int_equal(subscribe_numbered(w.account, 0), 0); /* it is already */
+	world_reopen(&w);
+	assert_int_equal(subscribe_numbered(w.account, number), -ENOBUFS);
+	(void)account_subscriptions(w.account, &count);
+	assert_int_equal(count, STORE_MAILBOXES_MAX);
+	assert_int_equal(account_subscribe(w.account, SLICE("sub7"), false, &actor_imap), 0);
+	assert_int_equal(subscribe_numbered(w.account, number), 0);
+	assert_int_equal(subscribe_numbered(w.account, 7), -ENOBUFS);
+	world_free(&w);
+}
+
 struct listening {
 	struct account_listener listener;
 	unsigned changed, ended;
@@ -257,6 +287,7 @@ int main(void)
 		cmocka_unit_test(renaming_takes_the_children_along),
 		cmocka_unit_test(renaming_inbox_moves_what_is_in_it),
 		cmocka_unit_test(deleting_leaves_the_children),
+		cmocka_unit_test(subscriptions_have_a_most),
 		cmocka_unit_test(listeners_hear_of_changes_and_of_the_end),
 		cmocka_unit_test(one_session_holds_the_maildrop),
 	};
