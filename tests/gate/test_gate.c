@@ -1,10 +1,13 @@
 #include <dirent.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "world.h"
+
+#include "gate/peer.h"
 
 static const char greeting[] = "* OK [CAPABILITY IMAP4rev1 IMAP4rev2";
 
@@ -487,6 +490,75 @@ static void there_is_a_most_of_connections(void **state)
 	world_end(&world);
 }
 
+/* Logins in flight: one that waits for its client, the others for core. False where nobody may have so many connections. */
+static bool begin_logins(struct world *world, struct client *clients, unsigned count)
+{
+	struct rlimit files = {0};
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = files.rlim_max;
+	if (files.rlim_max < count + 100 || setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return false;
+	open_world(world);
+	for (unsigned i = 0; i < count; i++) {
+		clients[i] = client_open(world, WORLD_IMAP);
+		client_expect(&clients[i], greeting);
+		client_say(&clients[i], i ? "a1 LOGIN ann never\r\n" : "a1 AUTHENTICATE LOGIN\r\n");
+	}
+	client_expect(&clients[0], "+ VXNlcm5hbWU6");
+	for (int i = 0; i < 1000 && world_seen(world).starts < count; i++)
+		(void)poll(NULL, 0, 10);
+	assert_int_equal(world_seen(world).starts, count);
+	return true;
+}
+
+static void refuse_pop3(struct client *client)
+{
+	client_say(client, "USER ann\r\nPASS secret\r\n");
+	client_expect(client, "+OK");
+	client_expect(client, "-ERR [SYS/TEMP]");
+}
+
+/* Core would end a gate that asked for one more. */
+static void there_is_a_most_of_logins_in_flight(void **state)
+{
+	static struct client clients[GATE_EXCHANGES_MAX];
+	struct world world;
+	struct client imap, pop3;
+
+	(void)state;
+	if (!begin_logins(&world, clients, GATE_EXCHANGES_MAX)) {
+		print_message("# skipped: so many files may not be open here\n");
+		skip();
+	}
+	imap = client_open(&world, WORLD_IMAP);
+	client_expect(&imap, greeting);
+	client_say(&imap, "a1 LOGIN ann secret\r\na2 AUTHENTICATE X-FINAL =\r\na3 NOOP\r\n");
+	client_expect(&imap, "a1 NO [UNAVAILABLE]");
+	client_expect(&imap, "a2 NO [UNAVAILABLE]");
+	client_expect(&imap, "a3 OK");
+	pop3 = client_open(&world, WORLD_POP3);
+	client_expect(&pop3, "+OK");
+	refuse_pop3(&pop3);
+	assert_int_equal(world_seen(&world).starts, GATE_EXCHANGES_MAX);
+	/* One that ends makes room for one. */
+	client_say(&clients[0], "*\r\n");
+	client_expect(&clients[0], "a1 BAD");
+	client_say(&imap, "a4 AUTHENTICATE LOGIN\r\n");
+	client_expect(&imap, "+ VXNlcm5hbWU6");
+	refuse_pop3(&pop3);
+	client_say(&imap, "*\r\n");
+	client_expect(&imap, "a4 BAD");
+	client_say(&pop3, "USER ann\r\nPASS secret\r\n");
+	client_expect(&pop3, "+OK");
+	client_expect(&pop3, " OK Logged in");
+	client_close(&imap);
+	client_close(&pop3);
+	for (unsigned i = 0; i < GATE_EXCHANGES_MAX; i++)
+		client_close(&clients[i]);
+	world_end(&world);
+}
+
 /* ---- The process ---- */
 
 static void a_stop_waits_for_relayed_connections(void **state)
@@ -654,6 +726,7 @@ int main(void)
 		cmocka_unit_test(whoever_does_not_shake_hands_is_let_go),
 		cmocka_unit_test(whoever_does_not_log_in_is_let_go),
 		cmocka_unit_test(there_is_a_most_of_connections),
+		cmocka_unit_test(there_is_a_most_of_logins_in_flight),
 		cmocka_unit_test(a_stop_waits_for_relayed_connections),
 		cmocka_unit_test(a_stop_outlives_core),
 		cmocka_unit_test(a_log_level_is_taken_when_there_is_such),
