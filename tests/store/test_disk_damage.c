@@ -472,7 +472,8 @@ static void spares_in_the_wrong_order(struct fixture *f)
 		assert_int_equal(files->open(files->context, path, FILE_WRITE, &file), 0);
 		assert_int_equal(files->zero(files->context, file, 0, 1048576), 0);
 		if (id == 9)
-			assert_int_equal(files->write(files->context, file, 0, (struct slice){block, sizeof(block)}), 0);
+			assert_int_equal(
+				files->write(files->context, file, 0, (struct slice){block, sizeof(block)}), 0);
 		assert_int_equal(files->close(files->context, file), 0);
 	}
 }
