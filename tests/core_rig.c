@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { TICK_MS = 200, SEGMENT_BYTES = 4 << 20, POLL_US = 1000, POLLS = 30000, FILL_BATCH = 1000 };
+enum { TICK_MS = 200, SEGMENT_BYTES = 4 << 20, POLL_US = 1000, POLLS = 30000, FILL_BATCH = 1000, TURNS = 20 };
 
 static const struct actor other_device = {STORE_BY_IMAP, {"laptop", 6}, {"192.0.2.9", 9}};
 
@@ -59,13 +59,14 @@ static void *run_loop(void *loop)
 	return NULL;
 }
 
-static void open_store(struct core_rig *rig)
+static void open_store(struct core_rig *rig, const struct file_system *files)
 {
 	struct store_settings settings = store_settings_default();
 
 	settings.dir = slice_of(rig->dir);
 	settings.shards = RIG_SHARDS;
 	settings.segment_bytes = SEGMENT_BYTES;
+	settings.files = files;
 	settings.message_bytes_max = RIG_MESSAGE_MAX;
 	settings.durable = durable;
 	settings.failed = failed;
@@ -94,16 +95,7 @@ static void make_services(struct core_rig *rig, unsigned i)
 	};
 }
 
-void core_rig_start(struct core_rig *rig)
-{
-	char dir[64];
-
-	(void)snprintf(dir, sizeof(dir), "%s/penfold-rig-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(dir));
-	core_rig_start_in(rig, dir);
-}
-
-void core_rig_start_in(struct core_rig *rig, const char *dir)
+static void start_in(struct core_rig *rig, const char *dir, const struct file_system *files)
 {
 	int error;
 	static void (*const ticking[RIG_SHARDS])(void *owner) = {tick_0, tick_1};
@@ -113,7 +105,7 @@ void core_rig_start_in(struct core_rig *rig, const char *dir)
 	assert_int_equal(log_new(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_DEBUG, &rig->log), 0);
 	for (unsigned i = 0; i < RIG_SHARDS; i++)
 		assert_int_equal(net_loop_new(&rig->loops[i]), 0);
-	open_store(rig);
+	open_store(rig, files);
 	error = directory_domain_add(rig->store, SLICE("example.org"));
 	assert_true(error == 0 || error == -EEXIST);
 	for (unsigned i = 0; i < RIG_SHARDS; i++) {
@@ -122,6 +114,25 @@ void core_rig_start_in(struct core_rig *rig, const char *dir)
 		net_timer_start(rig->ticks[i], TICK_MS);
 		assert_int_equal(pthread_create(&rig->threads[i], NULL, run_loop, rig->loops[i]), 0);
 	}
+}
+
+void core_rig_start_in(struct core_rig *rig, const char *dir)
+{
+	start_in(rig, dir, NULL);
+}
+
+void core_rig_start_on(struct core_rig *rig, const struct file_system *files)
+{
+	char dir[64];
+
+	(void)snprintf(dir, sizeof(dir), "%s/penfold-rig-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	start_in(rig, dir, files);
+}
+
+void core_rig_start(struct core_rig *rig)
+{
+	core_rig_start_on(rig, NULL);
 }
 
 struct call {
@@ -148,6 +159,18 @@ void core_rig_call(struct core_rig *rig, unsigned shard, void (*run)(void *conte
 	while (sem_wait(&call.done) < 0)
 		;
 	(void)sem_destroy(&call.done);
+}
+
+static void do_nothing(void *context)
+{
+	(void)context;
+}
+
+/* Each call waits for a turn of a loop, more of them than anything here needs that goes on by itself, from shard to shard. */
+void core_rig_settle(struct core_rig *rig)
+{
+	for (unsigned turn = 0; turn < TURNS * RIG_SHARDS; turn++)
+		core_rig_call(rig, turn % RIG_SHARDS, do_nothing, NULL);
 }
 
 struct counting {

@@ -30,12 +30,16 @@ struct core_rig {
 void core_rig_start(struct core_rig *rig);
 /* The same with the store of a folder, which may be there already. */
 void core_rig_start_in(struct core_rig *rig, const char *dir);
+/* The same as core_rig_start() with a test's own files, which must outlive the rig. */
+void core_rig_start_on(struct core_rig *rig, const struct file_system *files);
 void core_rig_stop(struct core_rig *rig); /* waits until all sessions have ended */
 
 uint64_t core_rig_account(struct core_rig *rig, const char *address, uint64_t quota_bytes);
 /* Runs something on a shard's thread and waits for it. */
 void core_rig_call(struct core_rig *rig, unsigned shard, void (*run)(void *context), void *context);
 void core_rig_wait_sessions(struct core_rig *rig);
+/* Until everything that sessions had to do with what was sent to them, or happened, is done, and what may leave has left. */
+void core_rig_settle(struct core_rig *rig);
 
 /* New connections. POP3 as it is right behind the password; `pipelined` may be "". */
 struct transcript_socket core_rig_lmtp(struct core_rig *rig, unsigned loop);

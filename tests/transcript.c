@@ -143,6 +143,14 @@ static bool socket_receive(void *context, struct buffer *ret_line)
 	return true;
 }
 
+bool transcript_is_quiet(const struct transcript_socket *socket)
+{
+	char byte;
+
+	return socket->at == socket->input.len && recv(socket->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       errno == EAGAIN;
+}
+
 struct transcript transcript_over(struct transcript_socket *socket)
 {
 	return (struct transcript){socket_send, socket_receive, socket};

@@ -28,6 +28,8 @@ struct transcript_socket {
 	size_t at; /* of it is read */
 };
 struct transcript transcript_over(struct transcript_socket *socket);
+/* Nothing has come that was not read, and the connection is open. */
+bool transcript_is_quiet(const struct transcript_socket *socket);
 bool transcript_matches(struct slice line, struct slice pattern);
 
 #endif

@@ -4,7 +4,7 @@
 #include <semaphore.h>
 #include <unistd.h>
 
-enum { TICK_MS = 200, SEGMENT_BYTES = 4 << 20, POLL_US = 200, ACCOUNTS_MAX = 1000 };
+enum { TICK_MS = 200, SEGMENT_BYTES = 4 << 20, POLL_US = 200, ACCOUNTS_MAX = 1000, TURNS = 20 };
 
 static void durable(void *context, uint64_t seq)
 {
@@ -40,20 +40,21 @@ static void *run_loop(void *owner)
 	return NULL;
 }
 
-static int open_store(struct rig *rig)
+static int open_store(struct rig *rig, const struct file_system *files)
 {
 	struct store_settings settings = store_settings_default();
 
 	settings.dir = slice_of(rig->dir);
 	settings.shards = 1;
 	settings.segment_bytes = SEGMENT_BYTES;
+	settings.files = files;
 	settings.durable = durable;
 	settings.failed = failed;
 	settings.context = rig;
 	return store_open(&settings, &rig->store);
 }
 
-int rig_start_in(struct rig *rig, const char *dir)
+static int start_in(struct rig *rig, const char *dir, const struct file_system *files)
 {
 	int error;
 
@@ -62,7 +63,7 @@ int rig_start_in(struct rig *rig, const char *dir)
 	error = net_loop_new(&rig->loop);
 	if (error < 0)
 		return error;
-	error = open_store(rig);
+	error = open_store(rig, files);
 	if (error < 0)
 		return error;
 	error = directory_domain_add(rig->store, SLICE("example.org"));
@@ -82,12 +83,22 @@ int rig_start_in(struct rig *rig, const char *dir)
 	return -pthread_create(&rig->thread, NULL, run_loop, rig);
 }
 
-int rig_start(struct rig *rig)
+int rig_start_in(struct rig *rig, const char *dir)
+{
+	return start_in(rig, dir, NULL);
+}
+
+int rig_start_on(struct rig *rig, const struct file_system *files)
 {
 	char dir[sizeof(rig->dir)];
 
 	(void)snprintf(dir, sizeof(dir), "%s/penfold-imap-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	return mkdtemp(dir) ? rig_start_in(rig, dir) : -errno;
+	return mkdtemp(dir) ? start_in(rig, dir, files) : -errno;
+}
+
+int rig_start(struct rig *rig)
+{
+	return rig_start_on(rig, NULL);
 }
 
 struct call {
@@ -114,6 +125,18 @@ void rig_call(struct rig *rig, void (*run)(void *context), void *context)
 	while (sem_wait(&call.done) < 0)
 		;
 	(void)sem_destroy(&call.done);
+}
+
+static void do_nothing(void *context)
+{
+	(void)context;
+}
+
+/* Each call waits for a turn of the loop, more of them than anything here needs that goes on by itself. */
+void rig_settle(struct rig *rig)
+{
+	for (int turn = 0; turn < TURNS; turn++)
+		rig_call(rig, do_nothing, NULL);
 }
 
 struct count {

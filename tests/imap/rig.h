@@ -25,6 +25,8 @@ struct rig {
 MUST_CHECK int rig_start(struct rig *rig);
 /* The same with the store of a folder, which may be there already. */
 MUST_CHECK int rig_start_in(struct rig *rig, const char *dir);
+/* The same as rig_start() with a test's own files, which must outlive the rig. */
+MUST_CHECK int rig_start_on(struct rig *rig, const struct file_system *files);
 void rig_stop(struct rig *rig); /* all connections must be closed on the client's side */
 
 /* A new account with the usual mailboxes. */
@@ -37,6 +39,8 @@ MUST_CHECK int rig_connect(struct rig *rig, uint64_t account_id, struct slice pi
 MUST_CHECK int rig_deliver(struct rig *rig, uint64_t account_id, struct slice mailbox, struct slice message);
 /* Runs something on the loop's thread and waits for it. */
 void rig_call(struct rig *rig, void (*run)(void *context), void *context);
+/* Until everything that sessions had to do with what was sent to them, or happened, is done, and what may leave has left. */
+void rig_settle(struct rig *rig);
 /* Until no session is left. */
 void rig_wait_sessions(struct rig *rig);
 
