@@ -315,6 +315,28 @@ int index_put(struct index *index, MDB_txn *txn, enum index_table table, struct 
 	return 0;
 }
 
+/*
+ * LMDB splits a page in half, but when the new row comes last it moves only the last one that was there along with it. With a small row
+ * behind the new one, it moves that one alone.
+ */
+int index_put_next(struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice value)
+{
+	struct index_key behind = {.len = key.len + 1};
+	MDB_stat stat;
+	int error = index_error(mdb_stat(txn, index->tables[table], &stat));
+
+	if (error)
+		return error;
+	CHECK(key.len < sizeof(behind.bytes));
+	if (value.len < stat.ms_psize / 4 || value.len > stat.ms_psize / 2)
+		return index_put(index, txn, table, key, value);
+	memcpy(behind.bytes, key.at, key.len);
+	error = index_put(index, txn, table, key_slice(&behind), SLICE(""));
+	if (!error)
+		error = index_put(index, txn, table, key, value);
+	return error ? error : index_delete(index, txn, table, key_slice(&behind));
+}
+
 int index_delete(struct index *index, MDB_txn *txn, enum index_table table, struct slice key)
 {
 	MDB_val k = val_of(key);

@@ -86,6 +86,13 @@ MUST_CHECK int index_get(
 /* `value` must not be what index_get() or a walk returned: that may move while this is written. */
 MUST_CHECK int index_put(
 	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice value);
+/*
+ * The same, for rows that come in the order of their keys, and of which two to four fit into a page: full pages stay full. (What LMDB does by
+ * itself leaves a page of a sequence without the last row that it had, a third of it or half.) Nothing may have a key that goes on
+ * where this one ends.
+ */
+MUST_CHECK int index_put_next(
+	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, struct slice value);
 MUST_CHECK int index_delete(
 	struct index *index, MDB_txn *txn, enum index_table table, struct slice key); /* 0 if absent */
 MUST_CHECK int index_get_number(

@@ -83,7 +83,8 @@ int index_email_put(struct index_rows *rows, uint64_t id, const struct email_row
 	email_row_put(&rows->scratch, row);
 	error = buffer_error(&rows->scratch);
 	return error ? error
-		     : index_put(rows->index, rows->txn, TABLE_EMAILS, key_slice(&key), buffer_slice(&rows->scratch));
+		     : index_put_next(
+			       rows->index, rows->txn, TABLE_EMAILS, key_slice(&key), buffer_slice(&rows->scratch));
 }
 
 int index_email(struct rows *base, const struct email_description *email, const struct folding *record)
