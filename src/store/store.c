@@ -10,7 +10,7 @@
 #include "store/resident.h"
 #include "store/searcher.h"
 
-enum { PENDING_BYTES_MAX = 512 << 20, PATH_ROOM = 4096 };
+enum { PATH_ROOM = 4096 };
 
 struct store_settings store_settings_default(void)
 {
@@ -20,6 +20,7 @@ struct store_settings store_settings_default(void)
 		.messages_max = 2000000,
 		.segment_bytes = 67108864,
 		.apply_delay_ms = 1000,
+		.pending_bytes_max = 536870912,
 		.resident_accounts = 20000,
 		.compact_bytes_per_s = 16777216,
 		.search_batch = 128,
@@ -114,7 +115,7 @@ static int append(
 
 	if (atomic_load(&store->failed))
 		return -EIO;
-	if (!what->reserve && atomic_load(&store->pending_bytes) > PENDING_BYTES_MAX)
+	if (!what->reserve && atomic_load(&store->pending_bytes) > store->settings.pending_bytes_max)
 		return -ENOSPC;
 	pending = malloc(sizeof(*pending) + kept.len);
 	if (what->body_count + 1 > ARRAY_LEN(few))

@@ -33,14 +33,15 @@ enum {
 };
 
 struct store_settings {
-	struct slice dir;             /* the data directory; made when it is not there */
-	unsigned shards;              /* threads that hold accounts; may differ from start to start */
-	uint64_t retention_s;         /* how long expunged mail stays: 2,592,000 (30 days) */
-	uint64_t message_bytes_max;   /* 104,857,600 and up */
-	uint64_t messages_max;        /* in all mailboxes of an account, each copy counted: 2,000,000 */
-	uint64_t segment_bytes;       /* journal segment: 67,108,864 */
-	uint64_t apply_delay_ms;      /* at most this long between durable and applied: 1,000 */
-	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
+	struct slice dir;           /* the data directory; made when it is not there */
+	unsigned shards;            /* threads that hold accounts; may differ from start to start */
+	uint64_t retention_s;       /* how long expunged mail stays: 2,592,000 (30 days) */
+	uint64_t message_bytes_max; /* 104,857,600 and up */
+	uint64_t messages_max;      /* in all mailboxes of an account, each copy counted: 2,000,000 */
+	uint64_t segment_bytes;     /* journal segment: 67,108,864 */
+	uint64_t apply_delay_ms;    /* at most this long between durable and applied: 1,000 */
+	uint64_t pending_bytes_max; /* of changes that are not in the index yet; beyond, mail is refused: 536,870,912 */
+	uint64_t resident_accounts; /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
 	uint64_t compact_bytes_per_s; /* rate limit of compaction: 16,777,216 */
 	uint64_t search_batch;        /* emails that wait before they go into the search index: 128; 0: there is none */
 	uint64_t body_cache_bytes;    /* of unpacked bodies that are read again and again: 67,108,864; 0: none */

@@ -179,6 +179,39 @@ static void a_full_disk_refuses_and_recovers(void **state)
 	world_free(&w);
 }
 
+/* What is durable waits in memory for the index, which may be slow, or find no room. */
+static void what_waits_for_the_index_has_a_most(void **state)
+{
+	struct world w;
+	uint32_t before;
+	int error = 0;
+
+	(void)state;
+	world_make(&w);
+	w.settings.apply_delay_ms = 3600000;
+	w.settings.pending_bytes_max = 100000;
+	world_open(&w);
+	world_account(&w);
+	for (int i = 0; !error && i < 5000; i++)
+		error = world_try_deliver(&w, "Subject: x\r\n\r\nx\r\n");
+	assert_int_equal(error, -ENOSPC);
+	before = mailbox_inbox(w.account)->messages;
+	assert_true(before > 20);
+	assert_in_range(w.store->pending_bytes, 100000, 102000);
+	assert_int_equal(world_try_deliver(&w, "Subject: y\r\n\r\ny\r\n"), -ENOSPC);
+	/* Cleaning up works all the same. */
+	assert_int_equal(expunge(mailbox_inbox(w.account), 1, 3), 3);
+	world_settle(&w);
+	assert_int_equal(w.store->pending_bytes, 0);
+	assert_int_equal(world_try_deliver(&w, "Subject: z\r\n\r\nz\r\n"), 0);
+	assert_int_equal(mailbox_inbox(w.account)->messages, before - 2);
+	world_close(&w);
+	check_dir(&w);
+	world_open(&w);
+	assert_int_equal(mailbox_inbox(w.account)->messages, before - 2);
+	world_free(&w);
+}
+
 static void *compact_thread(void *context)
 {
 	struct world *w = context;
@@ -360,6 +393,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_told_survives_kill_9),
 		cmocka_unit_test(a_full_disk_refuses_and_recovers),
+		cmocka_unit_test(what_waits_for_the_index_has_a_most),
 		cmocka_unit_test(a_damaged_index_is_made_anew),
 		cmocka_unit_test(closing_does_not_wait_for_a_full_index),
 		cmocka_unit_test(many_threads_do_not_get_in_each_others_way),
