@@ -105,6 +105,17 @@ void pending_unhold(struct pending *pending)
 		free(pending);
 }
 
+/*
+ * What is durable waits in memory until it is in the index, which may find no room for a long time. Changes that free space or are small go
+ * a little further, so that people can clean up, but not for ever: setting flags is one of them.
+ */
+static bool is_behind(const struct store *store, bool reserve)
+{
+	uint64_t max = store->settings.pending_bytes_max;
+
+	return atomic_load(&store->pending_bytes) > max + (reserve ? max / 8 : 0);
+}
+
 static int append(
 	struct store *store, const struct appending *what, enum pending_owner owner, struct pending **ret_pending)
 {
@@ -115,7 +126,7 @@ static int append(
 
 	if (atomic_load(&store->failed))
 		return -EIO;
-	if (!what->reserve && atomic_load(&store->pending_bytes) > store->settings.pending_bytes_max)
+	if (is_behind(store, what->reserve))
 		return -ENOSPC;
 	pending = malloc(sizeof(*pending) + kept.len);
 	if (what->body_count + 1 > ARRAY_LEN(few))

@@ -179,6 +179,18 @@ static void a_full_disk_refuses_and_recovers(void **state)
 	world_free(&w);
 }
 
+static int try_flag(struct world *w, enum flags_mode mode)
+{
+	struct uid_range range = {10, 10};
+	struct flag_set set = {.flags = FLAG_SEEN};
+	struct uid_list changed = UID_LIST_INIT(10);
+	int error = entries_store(mailbox_inbox(w->account), (struct uid_set){&range, 1}, mode, &set, UINT64_MAX, NULL,
+		&actor_imap, &changed, NULL);
+
+	uid_list_free(&changed);
+	return error;
+}
+
 /* What is durable waits in memory for the index, which may be slow, or find no room. */
 static void what_waits_for_the_index_has_a_most(void **state)
 {
@@ -199,8 +211,15 @@ static void what_waits_for_the_index_has_a_most(void **state)
 	assert_true(before > 20);
 	assert_in_range(w.store->pending_bytes, 100000, 102000);
 	assert_int_equal(world_try_deliver(&w, "Subject: y\r\n\r\ny\r\n"), -ENOSPC);
-	/* Cleaning up works all the same. */
+	/* Cleaning up works all the same, but nothing goes on for ever. */
 	assert_int_equal(expunge(mailbox_inbox(w.account), 1, 3), 3);
+	error = 0;
+	for (int i = 0; !error && i < 5000; i++)
+		error = try_flag(&w, i % 2 ? FLAGS_REMOVE : FLAGS_ADD);
+	assert_int_equal(error, -ENOSPC);
+	assert_in_range(w.store->pending_bytes, 112500, 114500);
+	world_settle(&w);
+	assert_int_equal(try_flag(&w, FLAGS_REPLACE), 0);
 	world_settle(&w);
 	assert_int_equal(w.store->pending_bytes, 0);
 	assert_int_equal(world_try_deliver(&w, "Subject: z\r\n\r\nz\r\n"), 0);
