@@ -246,6 +246,35 @@ static void test_an_alias_reaches_those_who_are_not_disabled(void **state)
 	assert_int_equal(core_rig_count(&here->rig, here->ann, NULL), 1);
 }
 
+static void test_an_alias_that_leads_too_far(void **state)
+{
+	struct here *here = *state;
+	struct transcript_socket s;
+	char from[64], to[64] = "ann@example.org";
+
+	for (unsigned i = 11; i > 0; i--) {
+		struct slice target = slice_of(to);
+
+		(void)snprintf(from, sizeof(from), "a%u@example.org", i);
+		assert_int_equal(directory_alias_set(here->rig.store, slice_of(from), &target, 1), 0);
+		memcpy(to, from, sizeof(to));
+	}
+	s = hello(here);
+	core_rig_play(&s, "C: MAIL FROM:<>\n"
+			  "S: 250 *\n"
+			  "C: RCPT TO:<a1@example.org>\n"
+			  "S: 451 4.3.0 *\n"
+			  "C: RCPT TO:<a2@example.org>\n"
+			  "S: 250 2.1.5 *\n"
+			  "C: DATA\n"
+			  "S: 354 *\n"
+			  "C: A: b\n"
+			  "C: .\n"
+			  "S: 250 2.1.5 *\n");
+	assert_int_equal(core_rig_count(&here->rig, here->ann, NULL), 1);
+	bye(&s);
+}
+
 static void fill_lines(struct buffer *message, size_t bytes)
 {
 	buffer_put_text(message, "Subject: long\r\n\r\n");
@@ -431,6 +460,7 @@ int main(void)
 		TEST(test_one_copy_for_a_mailbox),
 		TEST(test_refusals_have_their_codes),
 		TEST(test_an_alias_reaches_those_who_are_not_disabled),
+		TEST(test_an_alias_that_leads_too_far),
 		TEST(test_a_long_message),
 		TEST(test_a_message_that_is_too_long),
 		TEST(test_a_thousand_recipients),

@@ -110,6 +110,84 @@ static void mail_goes_where_it_should(void **state)
 	world_free(&w);
 }
 
+static void alias(struct world *w, const char *address, const char *to)
+{
+	struct slice target = slice_of(to);
+
+	assert_int_equal(directory_alias_set(w->store, slice_of(address), &target, 1), 0);
+}
+
+static void aliases_lead_so_far(void **state)
+{
+	struct world w;
+	char from[64], to[64] = "ann@example.org";
+
+	(void)state;
+	world_new(&w);
+	for (unsigned i = 10; i > 0; i--) {
+		(void)snprintf(from, sizeof(from), "a%u@example.org", i);
+		alias(&w, from, to);
+		memcpy(to, from, sizeof(to));
+	}
+	assert_resolves(&w, "a1@example.org", 0, "ann@example.org+");
+	alias(&w, "a0@example.org", "a1@example.org");
+	assert_resolves(&w, "a0@example.org", -ENOBUFS, "");
+	assert_resolves(&w, "a1+x@example.org", 0, "ann@example.org+");
+	world_free(&w);
+}
+
+static void count_target(void *context, const struct directory_account *found, struct slice detail)
+{
+	(void)found;
+	(void)detail;
+	++*(unsigned *)context;
+}
+
+/* `first`, `first` + 1, ... : accounts or aliases. */
+static void alias_numbered(struct world *w, const char *address, const char *form, unsigned first, unsigned count)
+{
+	char texts[DIRECTORY_ALIAS_TARGETS_MAX][64];
+	struct slice targets[DIRECTORY_ALIAS_TARGETS_MAX];
+
+	for (unsigned i = 0; i < count; i++) {
+		(void)snprintf(texts[i], sizeof(texts[i]), "%s%u@example.org", form, first + i);
+		targets[i] = slice_of(texts[i]);
+	}
+	assert_int_equal(directory_alias_set(w->store, slice_of(address), targets, count), 0);
+}
+
+/* Lists of a hundred: ten of them are a thousand accounts, with the lists themselves a few more than are followed further. */
+static void an_address_stands_for_so_many(void **state)
+{
+	static struct directory_account accounts[1100];
+	static char addresses[ARRAY_LEN(accounts)][32];
+	struct world w;
+	unsigned found = 0;
+	size_t added;
+
+	(void)state;
+	world_new(&w);
+	for (unsigned i = 0; i < ARRAY_LEN(accounts); i++) {
+		(void)snprintf(addresses[i], sizeof(addresses[i]), "m%u@example.org", i);
+		accounts[i] = (struct directory_account){.address = slice_of(addresses[i]), .allowed = ALLOW_ALL};
+	}
+	assert_int_equal(directory_accounts_add(w.store, accounts, ARRAY_LEN(accounts), &actor_imap, &added), 0);
+	for (unsigned i = 0; i < 11; i++) {
+		char list[32];
+
+		(void)snprintf(list, sizeof(list), "list%u@example.org", i);
+		alias_numbered(&w, list, "m", 100 * i, 100);
+	}
+	alias_numbered(&w, "all@example.org", "list", 0, 10);
+	assert_int_equal(directory_resolve(w.store, SLICE("all@example.org"), count_target, &found), 0);
+	assert_int_equal(found, 1000);
+	found = 0;
+	alias_numbered(&w, "all@example.org", "list", 0, 11);
+	assert_int_equal(directory_resolve(w.store, SLICE("all@example.org"), count_target, &found), -ENOBUFS);
+	assert_int_equal(found, 1000);
+	world_free(&w);
+}
+
 static void changes_are_seen_at_once(void **state)
 {
 	struct slice secret = SLICE("new");
@@ -279,6 +357,8 @@ int main(void)
 		cmocka_unit_test(addresses_have_one_form),
 		cmocka_unit_test(adding_is_refused_for_a_reason),
 		cmocka_unit_test(mail_goes_where_it_should),
+		cmocka_unit_test(aliases_lead_so_far),
+		cmocka_unit_test(an_address_stands_for_so_many),
 		cmocka_unit_test(changes_are_seen_at_once),
 		cmocka_unit_test(a_deleted_account_is_gone_and_its_number_too),
 		cmocka_unit_test(an_account_made_again_has_new_uidvalidities),
