@@ -70,6 +70,19 @@ def verdict(row, found):
     return ratio, f"< {target} {row.unit}", None if own is None else own < target
 
 
+def share_of_limit(row, results):
+    """How near Penfold's figure is to the limit of the machine beside it: 1 is there. None: no limit is named, or one of them was not measured."""
+    limit = results["limits"].get(row.limit)
+    rounds = [each for each in results["rows"].get(row.name, {}).get("penfold", []) if each.get("value")]
+    own = median(rounds)
+    if not limit or not own:
+        return None
+    if row.limit == "loopback":  # GB/s
+        ops = sum(each["ops"] for each in rounds)
+        return own * sum(each["bytes"] for each in rounds) / ops / 1e9 / limit if ops else None
+    return own / limit if row.figure == "rate" else 1000 / limit / own
+
+
 def table(results):
     names = [name for name in servers.TITLES if any(name in results["rows"].get(row.name, {}) for row in rows.ROWS)]
     lines = [f"{'':46} " + " ".join(f"{name:>14}" for name in names) + f" {'ratio':>7} {'promised':>13}"]
@@ -80,6 +93,7 @@ def table(results):
         ratio, promised, kept = verdict(row, found)
         cells = [f"{number(found[name]['value']) + row.unit if name in found else '':>14}" for name in names]
         mark = "" if kept is None else "kept" if kept else "MISSED"
+        mark += f"  {limit_cell(row, results)}"
         lines.append(f"{row.title:46} " + " ".join(cells) + f" {number(ratio):>7} {promised:>13} {mark}")
         for key, label in (("p99_ms", "p99 ms"), ("first_ms", "first ms"), ("cpu_us", "server CPU us/op"), ("memory_mib", "memory MiB"),
                            ("errors", "ERRORS")):
@@ -91,9 +105,14 @@ def table(results):
     return "\n".join(lines)
 
 
+def limit_cell(row, results):
+    share = share_of_limit(row, results)
+    return f"{number(share)} of {row.limit}" if share else ""
+
+
 def markdown(results):
     head = " | ".join(servers.TITLES[name] for name in PEERS + ["penfold"])
-    lines = [f"| work | {head} | ratio | promised | |", "|---" * 9 + "|"]
+    lines = [f"| work | {head} | ratio | promised | | of the limit |", "|---" * 10 + "|"]
     cpu = [f"| server CPU per operation | {head} |", "|---" * 6 + "|"]
     for row in rows.ROWS:
         found = figures(row, results)
@@ -107,7 +126,7 @@ def markdown(results):
             if entry and name == "penfold" and entry["p99_ms"] and not row.single:
                 cell += f", p99 {number(entry['p99_ms'])} ms"
             cells.append(cell + (f" ({entry['errors']} errors)" if entry and entry["errors"] else ""))
-        lines.append(f"| {row.title} | " + " | ".join(cells) + f" | {number(ratio)} | {promised} | {'' if kept is None else 'kept' if kept else 'missed'} |")
+        lines.append(f"| {row.title} | " + " | ".join(cells) + f" | {number(ratio)} | {promised} | {'' if kept is None else 'kept' if kept else 'missed'} | {limit_cell(row, results)} |")
         if any(entry["cpu_us"] for entry in found.values()):
             cpu.append(f"| {row.title} | " + " | ".join(number(found[name]["cpu_us"]) + " us" if name in found else "-" for name in PEERS + ["penfold"]) + " |")
     limits = ", ".join(f"{LIMITS.get(name, name)}: {number(value)}" for name, value in results["limits"].items())
@@ -164,8 +183,10 @@ def page(results, growth):
         ratio, promised, kept = verdict(row, found)
         mark = "" if kept is None else f' <span class="{"kept" if kept else "missed"}">{"kept" if kept else "missed"}</span>'
         names = [name for name in servers.TITLES if name in found]
+        near = limit_cell(row, results)
+        near = f"; {html.escape(near.split(' of ')[0])} of the limit ({html.escape(LIMITS[row.limit])})" if near else ""
         out.append(f"<h2>{html.escape(row.title)}</h2><p>{'less' if row.unit != '/s' else 'more'} is better; ratio {number(ratio)}, promised "
-                   f"{html.escape(promised)}{mark}</p>{bars(row, found)}{details(found, names)}")
+                   f"{html.escape(promised)}{mark}{near}</p>{bars(row, found)}{details(found, names)}")
     if results["limits"]:
         out.append("<h2>Limits of this machine</h2><table>" + "".join(
             f"<tr><td>{html.escape(LIMITS.get(name, name))}</td><td>{number(value)}</td></tr>" for name, value in results["limits"].items()) +

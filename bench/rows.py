@@ -4,7 +4,7 @@ A row says what must be there first (steps, run once for a server and remembered
 "rate" (operations a second, more is better) or a time from the generator's result in milliseconds (less is better).
 """
 LOGIN, APPEND, BIG, MIXED, MIX, POP3, IDLE = 1000, 2000, 2100, 2102, 2200, 2300, 2400
-BIG_MESSAGES, MIXED_MESSAGES, MIX_MESSAGES, POP3_MESSAGES = 20000, 2000, 200, 500
+BIG_MESSAGES, MIXED_MESSAGES, MIX_MESSAGES, POP3_MESSAGES = 20000, 2000, 200, 2500
 
 
 class Row:
@@ -13,7 +13,7 @@ class Row:
         self.fill, self.each = fill, each  # names of STEPS: once for a server, before each round
         self.unit = unit or ("/s" if figure == "rate" else "ms")
         self.share = share                 # of the seconds given to a row
-        self.limit = more.get("limit")     # name of the limit beside it
+        self.limit = more.get("limit")     # name of the limit beside it: as many a second, as many bytes, or for a time as long as one takes
         self.single = more.get("single")   # measured in a way of its own: bench/run has a function of that name
         # Whole: it ends by itself, however long that takes. The others end with the seconds given, or their --count before that.
         self.whole = more.get("whole", False)
@@ -66,12 +66,12 @@ ROWS = [
     Row("search-text", "SEARCH TEXT, substring, warm", ("below", 8), f"search {ON_BIG} --item TEXT --count 32", figure="p50", fill=["big"]),
     Row("qresync", "reconnect with QRESYNC, 100 changed, 10 gone", ("below", 1), f"qresync {ON_BIG} --mailbox Back{{serial}} --count 15",
         figure="p50", fill=["big"], each=["back"]),
-    Row("idle", "delivery seen by a client in IDLE", ("below", 1), f"idle --first-user {IDLE} --kind small --gap 5", figure="p50", fill=["idle"]),
+    Row("idle", "delivery seen by a client in IDLE", ("below", 1), f"idle --first-user {IDLE} --kind small --gap 5", figure="p50", fill=["idle"], limit="sync"),
     Row("mix", "random mix, 32 clients", ("times", 5), f"mix --clients 32 --first-user {MIX} --users 32", fill=["mix", "mix-other"]),
     Row("pop3", "POP3 drain, plain", ("times", 3), f"pop3 --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES}",
-        each=["pop3"], whole=True),
+        each=["pop3"], whole=True, limit="loopback"),
     Row("pop3-pipe", "POP3 drain, pipelined", ("times", 3),
-        f"pop3 --pipeline 50 --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES}", each=["pop3"], whole=True),
+        f"pop3 --pipeline 50 --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES}", each=["pop3"], whole=True, limit="loopback"),
     Row("idle-memory", "memory per idle IMAP connection, plain", ("below", 10), "hold", unit="KiB", single="idle_memory"),
     Row("idle-memory-tls", "the same, TLS", ("below", 30), "hold --tls", unit="KiB", single="idle_memory"),
     Row("disk", "disk for 20,000 mixed messages", ("share-mdbox", 0.55), "lmtp", unit="MB", single="disk"),
