@@ -40,8 +40,9 @@ struct store_settings {
 	uint64_t messages_max;      /* in all mailboxes of an account, each copy counted: 2,000,000 */
 	uint64_t segment_bytes;     /* journal segment: 67,108,864 */
 	uint64_t apply_delay_ms;    /* at most this long between durable and applied: 1,000 */
-	uint64_t pending_bytes_max; /* of changes that are not in the index yet; beyond, mail is refused, an eighth later everything: 536,870,912 */
-	uint64_t resident_accounts; /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
+	uint64_t
+		pending_bytes_max; /* of changes that are not in the index yet; beyond, mail is refused, an eighth later everything: 536,870,912 */
+	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
 	uint64_t compact_bytes_per_s; /* rate limit of compaction: 16,777,216 */
 	uint64_t search_batch;        /* emails that wait before they go into the search index: 128; 0: there is none */
 	uint64_t body_cache_bytes;    /* of unpacked bodies that are read again and again: 67,108,864; 0: none */
