@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -150,6 +151,13 @@ def all_again(demo, accounts):
     assert set(local) == set(programs.arrivals[0].seen.values()), "the Maildir and INBOX do not hold the same"
 
 
+def check(demo):
+    done = subprocess.run([sys.argv[1], "check", "-c", os.path.join(demo.directory, "penfold.conf")], capture_output=True, text=True, timeout=120)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) == 1 and "is sound" in lines[0], (done.returncode, done.stdout, done.stderr)
+    return lines[0]
+
+
 def run(tap, demo, home):
     rng = random.Random(SEED)
     accounts = [ImapAccount(demo, 0, random.Random(rng.random()), False), ImapAccount(demo, 1, random.Random(rng.random()), True),
@@ -167,6 +175,8 @@ def run(tap, demo, home):
     tap.ok(all(w.broken for w in accounts + deliverers), "the load met the kills")
     tap.run("kill -9 of everything, and a start on the same folder", lambda: (demo.kill(), demo.stderr.close(), demo.start()))
     tap.run("holds the same", all_again, demo, accounts)
+    tap.ok(demo.stop() == 0, "it ends in order")
+    tap.run("a check finds nothing", check, demo)
 
 
 tap = Tap()
