@@ -17,6 +17,8 @@ from wire import Lmtp
 SESSIONS = 20
 QUOTA = 1 << 20
 KEYWORDS = 64  # STORE_KEYWORDS_MAX
+MESSAGES_MAX = 1000  # as low as the configuration takes it
+SESSIONS_MAX = 7
 
 
 def message(number, size):
@@ -201,6 +203,60 @@ def keywords(server):
     assert {flag for flag in set_ if flag.startswith(b"K")} == taken
 
 
+def messages(server):
+    """APPEND, COPY and LMTP together: as many messages as an account may have, no more."""
+    user = "many@example.org"
+    clients = [server.login(user) if i % 3 else Lmtp(server.lmtp) for i in range(SESSIONS)]
+    first = server.login(user)
+    assert first.append(b"INBOX", message(1, 500))[0] == b"OK"
+
+    def work(i):
+        if i % 3:
+            clients[i].good(b"SELECT INBOX")
+        taken = 0
+        for j in range(75):
+            if i % 3 == 0:
+                code = clients[i].send([user], message(i * 100 + j, 500))[0]
+                assert code in (250, 552), code
+                taken += code == 250
+                continue
+            status, text, _ = clients[i].command(b"COPY 1 INBOX") if i % 3 == 1 else clients[i].append(b"INBOX", message(i * 100 + j, 500))
+            assert status == b"OK" or b"[OVERQUOTA]" in text, (status, text)
+            taken += status == b"OK"
+        return taken
+
+    results = together(work)
+    there = int(re.search(rb"MESSAGES (\d+)", first.good(b"STATUS INBOX (MESSAGES)")[1][0]).group(1))
+    for client in clients + [first]:
+        client.close()
+    assert there == 1 + sum(results) == MESSAGES_MAX, (there, sum(results))
+    return f"{sum(results)} of {75 * SESSIONS} went in"
+
+
+def sessions(server):
+    """Logins of one account at once: as many sessions as it may have, and the others are told."""
+    user = "sessions@example.org"
+    clients = [server.connect(tls_name="a.example.org" if i % 2 else None) for i in range(SESSIONS)]
+
+    def work(i):
+        clients[i].sock.sendall(f"a LOGIN {user} \"{PASSWORD}\"\r\n".encode())
+        line = clients[i].file.readline()
+        assert line.startswith((b"a OK", b"* BYE [LIMIT]")), line
+        return line.startswith(b"a OK")
+
+    for _ in range(5):
+        in_ = together(work)
+        assert sum(in_) == SESSIONS_MAX, sum(in_)
+        assert server.cli("account", "info", user, "--json")["sessions"]["imap"] == SESSIONS_MAX
+        for client in clients:
+            client.file.close()
+            client.close()
+        server.wait_for(lambda: server.cli("account", "info", user, "--json")["sessions"]["imap"] == 0)
+        clients = [server.connect(tls_name="a.example.org" if i % 2 else None) for i in range(SESSIONS)]
+    for client in clients:
+        client.close()
+
+
 def uids(server):
     """Everybody is told a UID of its own, and each UID is of that message."""
     user = "uids@example.org"
@@ -226,11 +282,11 @@ def uids(server):
 def main(program):
     tap, folder = Tap(), tempfile.mkdtemp(prefix="penfold-races-")
     server = Server(program, folder)
-    server.write_config(throttle_loopback="no", shards=2)
+    server.write_config(throttle_loopback="no", shards=2, messages_max=MESSAGES_MAX)
     try:
         server.start()
         server.cli("domain", "add", "example.org")
-        for name in ("quota", "copies", "drift", "names", "keywords", "uids"):
+        for name in ("quota", "copies", "drift", "names", "keywords", "uids", "many", "sessions"):
             limited = ("--quota", "1M") if name in ("quota", "copies", "drift") else ()
             server.cli("account", "add", name + "@example.org", *limited, password=PASSWORD)
         tap.run(f"{SESSIONS} sessions fill a quota by APPEND and LMTP", quota, server)
@@ -239,7 +295,12 @@ def main(program):
         tap.run("one mailbox of a name, whoever makes it", one_name, server)
         tap.run("as many keywords as a mailbox may have", keywords, server)
         tap.run("a UID for each, and the right one", uids, server)
+        tap.run("as many messages as an account may have", messages, server)
         tap.ok(server.stop() == 0, "it ends in order")
+        server.write_config(throttle_loopback="no", shards=2, sessions_per_account=SESSIONS_MAX)
+        server.start()
+        tap.run("as many sessions as an account may have", sessions, server)
+        tap.ok(server.stop() == 0, "it ends in order again")
         tap.run("the store is sound", lambda: server.cli("check").strip().splitlines()[-1])
     finally:
         server.end()
