@@ -278,9 +278,27 @@ class SlowHandshakes(threading.Thread):
     def __init__(self, port):
         super().__init__()
         self.port, self.ended, self.begin = port, [], time.monotonic()
-        self.hello = client_hello(0x0303, GCM, GROUPS)
+        self.hello, self.silent_took = client_hello(0x0303, GCM, GROUPS), None
+
+    def silence(self):
+        """Who says hello, whole, gets an answer, and then says nothing more."""
+        with socket.create_connection(("127.0.0.1", self.port), 2 * HANDSHAKE_S) as sock:
+            sock.sendall(self.hello)
+            begin, got = time.monotonic(), b""
+            try:
+                while more := sock.recv(65536):
+                    got += more
+            except ConnectionError:
+                pass
+            self.silent_took = time.monotonic() - begin if got[:1] == b"\x16" else None
 
     def run(self):
+        silent = threading.Thread(target=self.silence)
+        silent.start()
+        self.trickle()
+        silent.join()
+
+    def trickle(self):
         socks = [socket.create_connection(("127.0.0.1", self.port), 20) for _ in range(SLOW_CLIENTS)]
         self.begin = time.monotonic()
         for i in range(2 * HANDSHAKE_S):
@@ -298,6 +316,11 @@ class SlowHandshakes(threading.Thread):
             if not socks:
                 break
             time.sleep(1)
+
+    def silent_verdict(self):
+        self.join()
+        assert self.silent_took is not None and HANDSHAKE_S - 2 <= self.silent_took <= HANDSHAKE_S + 8, self.silent_took
+        return f"ended after {self.silent_took:.1f} s"
 
     def verdict(self):
         self.join()
@@ -418,6 +441,7 @@ def main(program):
         tap.run("renegotiation is refused", renegotiation, demo)
         tap.run("certificates are replaced under load and nobody is dropped", serve_and_reload, program)
         tap.run(f"a slow handshake ends after {HANDSHAKE_S} s", slow.verdict)
+        tap.run("one that stops after a whole hello, too", slow.silent_verdict)
     tap.done()
 
 
