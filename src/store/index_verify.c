@@ -1,8 +1,9 @@
 /*
  * Does the file hold an index that LMDB can trust? A page that is not what it seems makes LMDB read and write anywhere, so this reads the
  * file (format 1 of LMDB 0.9, 64 bits, little-endian) by its own means, with every number checked, before LMDB maps it: each page that the
- * newest meta page leads to is of the right kind, its nodes lie inside it, keys ascend within what the pages above say, no page is used
- * twice or is free as well, the counts are right, and each value has its checksum.
+ * newest meta page leads to is of the right kind, its nodes fill it and nothing else, keys ascend within what the pages above say, no page is
+ * used twice or is free as well, the counts are right, and each value has its checksum. What it says is the page where that is not so, and
+ * those that lead to it: the fault may be theirs.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -41,8 +42,10 @@ struct tree {
 
 struct verify {
 	int file;
-	uint64_t file_pages, last_page, seen_pages;
+	uint64_t file_pages, last_page;
+	uint64_t meta, txn; /* the newest meta page, and its transaction */
 	size_t page_bytes;
+	uint16_t *sizes;     /* of the nodes of a page, by where they are; two bytes a place */
 	unsigned char *seen; /* a bit for each page */
 	uint64_t tables;     /* a bit for each found */
 	struct tree free_tree, main_tree;
@@ -63,6 +66,13 @@ static int bad(struct verify *v, uint64_t page, const char *what)
 	if (!v->detail->len)
 		buffer_printf(v->detail, "page %llu: %s", (unsigned long long)page, what);
 	return -EBADMSG;
+}
+
+static int below(struct verify *v, uint64_t page, int error)
+{
+	if (error == -EBADMSG)
+		buffer_printf(v->detail, ", below page %llu", (unsigned long long)page);
+	return error;
 }
 
 static struct reader reader_at(const char *page, size_t at, size_t bytes)
@@ -102,7 +112,6 @@ static int page_take(struct verify *v, uint64_t page, uint64_t count)
 			return bad(v, i, "used twice");
 		v->seen[i / 8] |= bit;
 	}
-	v->seen_pages += count;
 	return 0;
 }
 
@@ -124,27 +133,33 @@ static struct tree tree_read(struct slice bytes)
 
 /* ---- Values ---- */
 
+/* They may be more than the value needs: LMDB leaves them as they are when it becomes shorter in the transaction that made it. */
 static int big_value(struct walking *w, uint64_t page, uint64_t bytes, struct slice *ret_value)
 {
 	struct verify *v = w->v;
-	uint64_t count = (PAGE_HEAD + bytes + v->page_bytes - 1) / v->page_bytes;
+	uint64_t need = (PAGE_HEAD + bytes + v->page_bytes - 1) / v->page_bytes, count;
 	struct reader r;
 	char *room;
-	int error = page_take(v, page, count);
+	int error = page < META_COUNT || page >= v->file_pages || need > v->file_pages - page
+			    ? bad(v, page, "no such page")
+			    : 0;
 
-	if (error)
-		return error;
 	buffer_reset(&v->value);
-	room = buffer_room(&v->value, (size_t)count * v->page_bytes);
+	room = error ? NULL : buffer_room(&v->value, (size_t)need * v->page_bytes);
 	if (!room)
-		return -ENOMEM;
-	error = page_read(v, page, count, room);
+		return error ? error : -ENOMEM;
+	error = page_read(v, page, need, room);
 	if (error)
 		return error;
 	r = reader_at(room, 0, PAGE_HEAD);
-	if (reader_le64(&r) != page || reader_le16(&r) != 0 || reader_le16(&r) != PAGE_OVERFLOW ||
-		reader_le32(&r) != count)
+	if (reader_le64(&r) != page || reader_le16(&r) != 0 || reader_le16(&r) != PAGE_OVERFLOW)
 		return bad(v, page, "not the value that it should hold");
+	count = reader_le32(&r);
+	if (count < need)
+		return bad(v, page, "fewer pages than its value needs");
+	error = page_take(v, page, count);
+	if (error)
+		return below(v, page, error);
 	w->found.overflows += count;
 	*ret_value = (struct slice){room + PAGE_HEAD, (size_t)bytes};
 	return 0;
@@ -163,7 +178,8 @@ static int table_value(struct walking *w, uint64_t page, struct slice key, struc
 			break;
 		tree = tree_read(value);
 		w->v->tables |= (uint64_t)1 << table;
-		return tree.flags ? bad(w->v, page, "a table of another kind") : tree_walk(w->v, table, &tree);
+		return tree.flags ? bad(w->v, page, "a table of another kind")
+				  : below(w->v, page, tree_walk(w->v, table, &tree));
 	}
 	return bad(w->v, page, "no table of ours");
 }
@@ -180,7 +196,8 @@ static int free_value(struct walking *w, uint64_t page, struct slice value)
 	for (uint64_t i = 0; i < count && !error; i++) {
 		uint64_t one = reader_le64(&r);
 
-		error = one >= before ? bad(w->v, page, "free pages out of order") : page_take(w->v, one, 1);
+		error = one >= before ? bad(w->v, page, "free pages out of order")
+				      : below(w->v, page, page_take(w->v, one, 1));
 		before = one;
 	}
 	return error;
@@ -209,7 +226,7 @@ struct node {
 	unsigned flags;
 	uint64_t number; /* of a leaf: bytes of the value; of a branch: the page below */
 	struct slice key;
-	size_t value_at;
+	size_t at, value_at;
 };
 
 static int node_read(
@@ -229,6 +246,7 @@ static int node_read(
 	if (key_bytes > KEY_MAX || key_bytes > page_bytes - at - NODE_HEAD)
 		return bad(w->v, number, "a key outside of it");
 	node.key = (struct slice){page + at + NODE_HEAD, key_bytes};
+	node.at = at;
 	node.value_at = at + NODE_HEAD + key_bytes;
 	if (!leaf)
 		node.number |= (uint64_t)node.flags << 32;
@@ -242,6 +260,7 @@ static int leaf_value(struct walking *w, const char *page, uint64_t number, cons
 	unsigned kind = w->table == OWN_TABLES ? NODE_TREE : node->flags & NODE_BIG;
 	struct slice value = {page + node->value_at, (size_t)node->number};
 	struct reader r;
+	uint64_t holder;
 	int error;
 
 	if (node->flags != kind)
@@ -250,9 +269,11 @@ static int leaf_value(struct walking *w, const char *page, uint64_t number, cons
 		if (room < 8 || node->number > (uint64_t)UINT32_MAX / 2)
 			return bad(w->v, number, "a value outside of it");
 		r = reader_at(page, node->value_at, 8);
-		error = big_value(w, reader_le64(&r), node->number, &value);
-		if (error)
-			return error;
+		holder = reader_le64(&r);
+		error = big_value(w, holder, node->number, &value);
+		if (!error)
+			error = value_check(w, holder, node->key, value);
+		return below(w->v, number, error);
 	} else if (node->number > room) {
 		return bad(w->v, number, "a value outside of it");
 	}
@@ -269,6 +290,16 @@ static int key_order(const struct walking *w, struct slice a, struct slice b)
 	x = reader_le64(&left);
 	y = reader_le64(&right);
 	return x < y ? -1 : x > y;
+}
+
+/* A transaction that there was already. */
+static int free_key(struct walking *w, uint64_t page, struct slice key)
+{
+	struct reader r = READER_INIT(key);
+
+	if (key.len != 8)
+		return bad(w->v, page, "a key of another length");
+	return reader_le64(&r) > w->v->txn ? bad(w->v, page, "pages freed in a transaction to come") : 0;
 }
 
 static bool key_fits(const struct walking *w, struct slice key, struct slice before, bool or_equal, struct slice high)
@@ -294,6 +325,32 @@ static int page_head(struct walking *w, const char *page, uint64_t number, bool 
 	return 0;
 }
 
+/* Where LMDB adds a node, and what it moves when it takes one, follows from this: they fill the page from the end of its free space on. */
+static int page_filled(struct walking *w, const char *page, uint64_t number, bool leaf, unsigned nodes)
+{
+	struct verify *v = w->v;
+	struct reader r = reader_at(page, PAGE_HEAD - 2, 2);
+	size_t at = reader_le16(&r);
+
+	memset(v->sizes, 0, v->page_bytes / 2 * sizeof(*v->sizes));
+	for (unsigned i = 0; i < nodes; i++) {
+		struct node node;
+		int error = node_read(w, page, number, i, leaf, &node);
+		uint64_t value_bytes = !leaf ? 0 : node.flags & NODE_BIG ? 8 : node.number;
+
+		if (error)
+			return error;
+		if (value_bytes > v->page_bytes - node.value_at)
+			return bad(v, number, "a value outside of it");
+		v->sizes[node.at / 2] = (uint16_t)((node.value_at + value_bytes - node.at + 1) & ~(uint64_t)1);
+	}
+	while (nodes && at % 2 == 0 && at < v->page_bytes && v->sizes[at / 2]) {
+		at += v->sizes[at / 2];
+		nodes--;
+	}
+	return nodes || at != v->page_bytes ? bad(v, number, "its nodes do not fill it") : 0;
+}
+
 /* All keys of the page are at least `low` and, where there is one (.at not NULL), below `high`. */
 static int page_walk(struct walking *w, uint64_t number, unsigned level, struct slice low, struct slice high)
 {
@@ -307,6 +364,8 @@ static int page_walk(struct walking *w, uint64_t number, unsigned level, struct 
 		error = page_read(w->v, number, 1, page);
 	if (!error)
 		error = page_head(w, page, number, leaf, &nodes);
+	if (!error)
+		error = page_filled(w, page, number, leaf, nodes);
 	w->found.leaves += leaf;
 	w->found.branches += !leaf;
 	for (unsigned i = 0; i < nodes && !error; i++) {
@@ -315,15 +374,16 @@ static int page_walk(struct walking *w, uint64_t number, unsigned level, struct 
 		bool open = !leaf && i == 0;
 
 		error = node_read(w, page, number, i, leaf, &node);
-		if (!error && w->table == FREE_PAGES && !open && node.key.len != 8)
-			error = bad(w->v, number, "a key of another length");
+		if (!error && w->table == FREE_PAGES && !open)
+			error = free_key(w, number, node.key);
 		if (!error && !open && !key_fits(w, node.key, before, leaf && i == 0, high))
 			error = bad(w->v, number, "keys out of order");
 		if (!error && !leaf && i + 1 < nodes)
 			error = node_read(w, page, number, i + 1, false, &next);
 		if (!error)
 			error = leaf ? leaf_value(w, page, number, &node)
-				     : page_walk(w, node.number, level + 1, open ? low : node.key, next.key);
+				     : below(w->v, number,
+					       page_walk(w, node.number, level + 1, open ? low : node.key, next.key));
 		if (!open)
 			before = node.key;
 		w->found.entries += leaf;
@@ -357,10 +417,10 @@ static int tree_walk(struct verify *v, unsigned table, const struct tree *said)
 /* ---- The file ---- */
 
 /* `page` has at least PAGE_MIN bytes. LMDB looks at both; the one with the greater number counts. */
-static int meta_read(struct verify *v, const char *page, uint64_t number, uint64_t *ret_txn)
+static int meta_read(struct verify *v, const char *page, uint64_t number)
 {
 	struct reader r = reader_at(page, 0, PAGE_MIN);
-	uint64_t own = reader_le64(&r), txn;
+	uint64_t own = reader_le64(&r);
 	struct tree free_tree, main_tree;
 	size_t page_bytes;
 
@@ -382,17 +442,17 @@ static int meta_read(struct verify *v, const char *page, uint64_t number, uint64
 	r = reader_at(page, META_DBS_AT + 2 * TREE_BYTES, 16);
 	v->page_bytes = page_bytes;
 	v->last_page = reader_le64(&r);
-	txn = reader_le64(&r);
+	v->meta = number;
+	v->txn = reader_le64(&r);
 	v->free_tree = free_tree;
 	v->main_tree = main_tree;
-	*ret_txn = txn;
 	return 0;
 }
 
 static int metas_read(struct verify *v)
 {
 	char *page = malloc(PAGE_MIN);
-	uint64_t first = 0, second = 0;
+	uint64_t first, second;
 	struct verify older;
 	int error = page ? 0 : -ENOMEM;
 
@@ -402,17 +462,21 @@ static int metas_read(struct verify *v)
 		error = page_read(v, 0, 1, page);
 	v->page_bytes = 0;
 	if (!error)
-		error = meta_read(v, page, 0, &first);
+		error = meta_read(v, page, 0);
 	older = *v;
 	if (!error && pread(v->file, page, PAGE_MIN, (off_t)v->page_bytes) != PAGE_MIN)
 		error = bad(v, 1, "beyond the end of the file");
 	if (!error)
-		error = meta_read(v, page, 1, &second);
+		error = meta_read(v, page, 1);
+	first = older.txn;
+	second = v->txn;
 	/* They are written in turn: the even transactions to the first. */
 	if (!error &&
 		(first % 2 || (second && second % 2 == 0) || (first > second ? first - second : second - first) > 1))
 		error = bad(v, 0, "the two meta pages do not follow each other");
 	if (!error && first > second) {
+		v->meta = older.meta;
+		v->txn = older.txn;
 		v->last_page = older.last_page;
 		v->free_tree = older.free_tree;
 		v->main_tree = older.main_tree;
@@ -437,11 +501,12 @@ static int file_verify(struct verify *v)
 	if (v->last_page < 1 || v->last_page >= v->file_pages + PAGES_BEYOND)
 		return bad(v, v->last_page, "a last page far beyond the file");
 	v->seen = calloc(1, (size_t)(v->last_page / 8 + 1));
-	if (!v->seen)
+	v->sizes = calloc(v->page_bytes / 2, sizeof(*v->sizes));
+	if (!v->seen || !v->sizes)
 		return -ENOMEM;
-	error = tree_walk(v, FREE_PAGES, &v->free_tree);
+	error = below(v, v->meta, tree_walk(v, FREE_PAGES, &v->free_tree));
 	if (!error)
-		error = tree_walk(v, OWN_TABLES, &v->main_tree);
+		error = below(v, v->meta, tree_walk(v, OWN_TABLES, &v->main_tree));
 	if (!error && v->tables && v->tables != ((uint64_t)1 << TABLE_COUNT) - 1)
 		error = bad(v, v->main_tree.root, "not all tables are there");
 	return error;
@@ -461,6 +526,7 @@ int index_verify(struct slice dir, const char *name, struct buffer *detail)
 	error = file_verify(&v);
 	close(v.file);
 	free(v.seen);
+	free(v.sizes);
 	buffer_free(&v.value);
 	return error;
 }

@@ -1,6 +1,6 @@
 /*
- * Bit rot: one flipped bit at every kind of place of a segment and of the index. It is found and named, nothing but the message it hit is
- * lost (nothing at all, mostly), and without an index everything comes back from the journal all the same.
+ * Bit rot: one flipped bit at every kind of place of a segment; of the index: test_rot_index.c. It is found and named, nothing but the
+ * message it hit is lost (nothing at all, mostly), and without an index everything comes back from the journal all the same.
  */
 #include <unistd.h>
 
@@ -265,116 +265,7 @@ static void a_body_beyond_mending_costs_its_message(void **state)
 	rot_restore(&world, place->file);
 }
 
-/* ---- The index ---- */
-
-static uint16_t number16(const char *at)
-{
-	return (uint16_t)((unsigned char)at[0] | (unsigned)(unsigned char)at[1] << 8);
-}
-
-enum { PAGE = 4096 };
 static const char index_file[] = "index/data.mdb";
-
-static void node_places(struct places *list, const char *page, uint64_t at)
-{
-	unsigned node = number16(page + 16), key_bytes;
-
-	if (node < 16 || node > PAGE - 16)
-		return;
-	key_bytes = number16(page + node + 6);
-	place_add(list, index_file, at + 16, "index: node's place");
-	place_add(list, index_file, at + node, "index: node's size or child");
-	place_add(list, index_file, at + node + 4, "index: node's flags");
-	place_add(list, index_file, at + node + 6, "index: key's length");
-	if (key_bytes && key_bytes + 12 + node < PAGE) {
-		place_add(list, index_file, at + node + 8, "index: key's beginning");
-		place_add(list, index_file, at + node + 7 + key_bytes, "index: key's end");
-		place_add(list, index_file, at + node + 8 + key_bytes, "index: value's beginning");
-		place_add(list, index_file, at + node + 11 + key_bytes, "index: value");
-	}
-}
-
-static void page_places(struct places *list, const char *page, uint64_t at, size_t nth)
-{
-	static const unsigned meta[] = {
-		16, 20, 24, 40, 44, 46, 48, 56, 64, 72, 80, 88, 94, 96, 112, 120, 128, 136, 144};
-	unsigned flags = number16(page + 10), lower = number16(page + 12), upper = number16(page + 14);
-
-	place_add(list, index_file, at, "index: page's number");
-	place_add(list, index_file, at + 10, "index: page's kind");
-	if (nth < 2) {
-		for (size_t i = 0; i < ARRAY_LEN(meta); i++)
-			place_add(list, index_file, at + meta[i], "index: meta page");
-		return;
-	}
-	place_add(list, index_file, at + 12, flags == 4 ? "index: overflow pages' count" : "index: free space");
-	if (flags == 4) {
-		place_add(list, index_file, at + 16, "index: value on overflow pages");
-		place_add(list, index_file, at + 1000, "index: value on overflow pages");
-		return;
-	}
-	place_add(list, index_file, at + 14, "index: free space");
-	if (flags == 1 || flags == 2)
-		node_places(list, page, at);
-	if (lower + 2 < upper && upper <= PAGE)
-		place_add(list, index_file, at + lower + 2, "index: in free space");
-}
-
-/* What is refused is made anew; what is not refused is good, or nobody needs it. */
-static void a_bit_of_the_index_never_does_harm(void **state)
-{
-	struct places *list = calloc(1, sizeof(*list));
-	struct buffer bytes = BUFFER_INIT(1 << 26), detail = BUFFER_INIT(1024);
-	unsigned refused = 0, kinds[5] = {0};
-
-	(void)state;
-	assert_non_null(list);
-	rot_bytes(&world, index_file, &bytes);
-	for (size_t i = 0; i < bytes.len / PAGE; i++) {
-		unsigned kind = number16(bytes.at + i * PAGE + 10);
-
-		kinds[kind < 5 ? kind : 0]++;
-		if (kind == 2 && i % 4) /* leaves are many */
-			continue;
-		page_places(list, bytes.at + i * PAGE, i * PAGE, i);
-	}
-	assert_true(kinds[1] && kinds[2] && kinds[4]);
-	for (size_t i = 0; i < list->count; i++) {
-		const struct place *place = &list->at[i];
-		int error;
-
-		if (i % 16 == 0)
-			rot_restore(&world, index_file);
-		rot_flip(&world, index_file, place->at, i % 8);
-		error = index_verify(slice_of(world.w.dir), INDEX_NAME, &detail);
-		assert_true(error == 0 || (error == -EBADMSG && detail.len > 0));
-		refused += error != 0;
-		if (i % 8 == (i / 8) % 8) {
-			buffer_reset(&world.lines);
-			rot_assert_same(&world, place->what);
-			assert_int_equal(rot_said(&world, "index-damaged"), error != 0);
-			rot_restore(&world, index_file);
-		} else {
-			rot_flip(&world, index_file, place->at, i % 8);
-		}
-	}
-	print_message("# %zu places in %zu pages of the index, %u refused\n", list->count, bytes.len / PAGE, refused);
-	assert_true(refused > list->count / 8);
-	buffer_free(&bytes);
-	buffer_free(&detail);
-	free(list);
-}
-
-static void the_check_names_a_damaged_index(void **state)
-{
-	(void)state;
-	rot_restore(&world, index_file);
-	rot_flip(&world, index_file, 16, 3); /* the magic number */
-	assert_int_equal(rot_check(&world, false, false), -EBADMSG);
-	assert_true(rot_said(&world, "index: page 0: "));
-	assert_int_equal(rot_check(&world, false, false), 0);
-	rot_assert_same(&world, "after it");
-}
 
 /* ---- While it serves ---- */
 
@@ -481,8 +372,6 @@ int main(void)
 		cmocka_unit_test(a_bit_of_the_journal_is_found_and_named_and_put_right),
 		cmocka_unit_test(a_bit_of_the_journal_costs_nothing_when_it_starts),
 		cmocka_unit_test(a_body_beyond_mending_costs_its_message),
-		cmocka_unit_test(a_bit_of_the_index_never_does_harm),
-		cmocka_unit_test(the_check_names_a_damaged_index),
 		cmocka_unit_test(damaged_rows_are_made_anew_while_it_serves),
 		cmocka_unit_test(rows_that_say_something_else_are_made_anew_too),
 	};
