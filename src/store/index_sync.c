@@ -60,6 +60,15 @@ static int row_replace(struct table_sync *t, bool put)
 	return error;
 }
 
+/*
+ * A message id of emails that are gone, whose records were freed since: the index remembers it for answers that may still come, the journal
+ * does not. But where that has lost something, a thread of that number may become another one.
+ */
+static bool is_memory(const struct table_sync *t, int order)
+{
+	return order < 0 && t->table == TABLE_THREADS && !t->live.damaged && !t->sync->salvage;
+}
+
 static int row_sync(struct table_sync *t)
 {
 	int order = !t->live.there ? 1 : !t->made.there ? -1 : slice_compare(t->live.walk.key, t->made.walk.key);
@@ -68,6 +77,8 @@ static int row_sync(struct table_sync *t)
 
 	if (t->made.there && t->made.damaged)
 		return -EBADMSG;
+	if (is_memory(t, order))
+		return side_next(t, &t->live);
 	if (!same) {
 		t->sync->damaged += t->live.there && t->live.damaged && order <= 0;
 		t->sync->differs |= order > 0 || !t->live.damaged;

@@ -119,6 +119,7 @@ static int stand_still(struct remaking *r, int (*run)(struct index_sync *sync, u
 		return error;
 	sync->live = index;
 	sync->made = r->beside;
+	sync->salvage = r->c->check->salvage;
 	error = index_applied(index, sync->to, &applied);
 	if (!error)
 		error = rebuild_follow(r->rebuild, applied);

@@ -21,6 +21,7 @@ void rebuild_free(struct rebuild **rebuild);
 struct index_sync {
 	struct index *live, *made;
 	MDB_txn *to, *from;
+	bool salvage;     /* the journal was stepped over where it is damaged */
 	bool differs;     /* rows that could be read said something else */
 	uint64_t damaged; /* rows that could not */
 };
