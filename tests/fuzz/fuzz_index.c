@@ -121,7 +121,7 @@ static void bench_remove(void)
 	char path[80];
 
 	(void)!index_remove(&file_system_real, slice_of(bench->dir), INDEX_NAME);
-	(void)snprintf(path, sizeof(path), "%s/" INDEX_NAME, bench->dir);
+	(void)snprintf(path, sizeof(path), "%.60s/" INDEX_NAME, bench->dir);
 	(void)rmdir(path);
 	(void)rmdir(bench->dir);
 }
@@ -142,7 +142,7 @@ static struct bench *bench_make(void)
 	CHECK(index_open(&file_system_real, slice_of(bench->dir), INDEX_NAME, 0, &index, &fresh) == 0);
 	sound_fill(index);
 	index_close(&index);
-	(void)snprintf(bench->file, sizeof(bench->file), "%s/" INDEX_NAME "/data.mdb", bench->dir);
+	(void)snprintf(bench->file, sizeof(bench->file), "%.60s/" INDEX_NAME "/data.mdb", bench->dir);
 	file = open(bench->file, O_RDONLY | O_CLOEXEC);
 	CHECK(file >= 0);
 	bench->len = (size_t)read(file, bench->sound, FILE_MAX);
