@@ -672,8 +672,10 @@ uint64_t sim_files_changes(struct sim_files *sim)
 
 void sim_files_fail_change_at(struct sim_files *sim, uint64_t n, int error)
 {
+	pthread_mutex_lock(&sim->lock);
 	sim->fail_change_at = n ? sim->changing + n : 0;
 	sim->error = error;
+	pthread_mutex_unlock(&sim->lock);
 }
 
 void sim_files_lie(struct sim_files *sim, unsigned lies)

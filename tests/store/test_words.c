@@ -457,7 +457,7 @@ static void another_ones_file_is_none(void **state)
 static void a_flipped_bit_is_noticed(void **state)
 {
 	struct world *w = *state;
-	struct words_segment *segment;
+	struct words_segment *segment = NULL;
 	struct words_id id;
 	uint64_t bytes;
 	int file;
