@@ -6,20 +6,18 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/codec.h"
-#include "store/index.h"
+#include "stage.h"
 #include "store/rows.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PAGE = 4096, FILE_MAX = 1 << 20, ROWS = 60, LONG_BYTES = 9000 };
-#define MEMORY "/dev/shm"
 
 struct bench {
-	char dir[64], file[96];
+	char file[96];
 	char sound[FILE_MAX], bytes[FILE_MAX];
 	size_t len, now_len;
 	enum index_table tables[FILE_MAX / PAGE]; /* of each leaf; TABLE_COUNT: none */
@@ -108,50 +106,28 @@ static void tables_find(struct bench *bench)
 	}
 }
 
-static struct bench *bench_here(void)
-{
-	static struct bench bench;
-
-	return &bench;
-}
-
-static void bench_remove(void)
-{
-	struct bench *bench = bench_here();
-	char path[80];
-
-	(void)!index_remove(&file_system_real, slice_of(bench->dir), INDEX_NAME);
-	(void)snprintf(path, sizeof(path), "%.60s/" INDEX_NAME, bench->dir);
-	(void)rmdir(path);
-	(void)rmdir(bench->dir);
-}
-
 static struct bench *bench_make(void)
 {
-	struct bench *bench = bench_here();
+	static struct bench bench;
 	struct index *index;
 	bool fresh;
 	int file;
 
-	if (bench->len)
-		return bench;
-	(void)snprintf(
-		bench->dir, sizeof(bench->dir), "%s/penfold-fuzz-XXXXXX", access(MEMORY, W_OK) == 0 ? MEMORY : "/tmp");
-	CHECK(mkdtemp(bench->dir));
-	(void)atexit(bench_remove);
-	CHECK(index_open(&file_system_real, slice_of(bench->dir), INDEX_NAME, 0, &index, &fresh) == 0);
+	if (bench.len)
+		return &bench;
+	CHECK(index_open(&file_system_real, slice_of(stage_folder()), INDEX_NAME, 0, &index, &fresh) == 0);
 	sound_fill(index);
 	index_close(&index);
-	(void)snprintf(bench->file, sizeof(bench->file), "%.60s/" INDEX_NAME "/data.mdb", bench->dir);
-	file = open(bench->file, O_RDONLY | O_CLOEXEC);
+	(void)snprintf(bench.file, sizeof(bench.file), "%.60s/" INDEX_NAME "/data.mdb", stage_folder());
+	file = open(bench.file, O_RDONLY | O_CLOEXEC);
 	CHECK(file >= 0);
-	bench->len = (size_t)read(file, bench->sound, FILE_MAX);
-	CHECK(bench->len > 0 && bench->len < FILE_MAX && bench->len % PAGE == 0);
+	bench.len = (size_t)read(file, bench.sound, FILE_MAX);
+	CHECK(bench.len > 0 && bench.len < FILE_MAX && bench.len % PAGE == 0);
 	close(file);
-	bench->now_len = bench->len;
-	memcpy(bench->bytes, bench->sound, bench->len);
-	tables_find(bench);
-	return bench;
+	bench.now_len = bench.len;
+	memcpy(bench.bytes, bench.sound, bench.len);
+	tables_find(&bench);
+	return &bench;
 }
 
 /* ---- Damage ---- */
@@ -263,9 +239,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	file = open(bench->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	CHECK(file >= 0 && write(file, bench->bytes, bench->now_len) == (ssize_t)bench->now_len);
 	close(file);
-	error = index_verify(slice_of(bench->dir), INDEX_NAME, &detail);
+	error = index_verify(slice_of(stage_folder()), INDEX_NAME, &detail);
 	CHECK(error == 0 || (error == -EBADMSG && detail.len > 0));
-	if (!error && index_open(&file_system_real, slice_of(bench->dir), INDEX_NAME, 0, &index, &fresh) == 0) {
+	if (!error && index_open(&file_system_real, slice_of(stage_folder()), INDEX_NAME, 0, &index, &fresh) == 0) {
 		use(index);
 		index_close(&index);
 	}

@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "store/directory.h"
 #include "store/email.h"
@@ -39,10 +40,34 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 	return remove(path);
 }
 
-/* Its files stay open; nothing is left behind, however the fuzzer ends. */
 static void dir_remove(const char *dir)
 {
 	CHECK(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
+/* Of stage_folder(); empty until it is made. */
+static char *folder_path(void)
+{
+	static char path[64];
+
+	return path;
+}
+
+static void folder_remove(void)
+{
+	dir_remove(folder_path());
+}
+
+const char *stage_folder(void)
+{
+	char *path = folder_path();
+
+	if (*path)
+		return path;
+	(void)snprintf(path, 64, "%s/penfold-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	CHECK(mkdtemp(path));
+	CHECK(atexit(folder_remove) == 0);
+	return path;
 }
 
 struct stage *stage_make(void)
@@ -61,6 +86,7 @@ struct stage *stage_make(void)
 	CHECK(directory_account_add(stage.store, SLICE("a@example.org"), SLICE(""), 0, NULL, &stage.account) == 0);
 	CHECK(stage_mail(&stage) == 0);
 	CHECK(index_rows_new(stage.store->index, &stage.rows) == 0);
+	/* Its files stay open; nothing is left behind, however the fuzzer ends. */
 	dir_remove(dir);
 	return &stage;
 }

@@ -11,6 +11,8 @@ struct stage {
 	uint64_t account;
 };
 
+/* A folder, in memory where there is one; removed when the process ends by itself. The same each time. */
+const char *stage_folder(void);
 /* The same each time; its files are gone already, however the process ends. */
 struct stage *stage_make(void);
 
