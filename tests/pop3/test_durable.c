@@ -98,17 +98,24 @@ static void a_quit_that_deletes_nothing_waits_for_nothing(void **state)
 	core_rig_play(&t->client, "C: QUIT\nS: +OK *\nS. closed\n");
 }
 
+/* Under a hold something has changed: who logs in now, with commands right behind, hears of it when that is durable. */
+static void log_in_and_wait(struct test *t, const char *commands, const char *answers)
+{
+	log_in(t, commands);
+	core_rig_settle(&t->rig);
+	assert_true(transcript_is_quiet(&t->client));
+	held_sync_release(&t->sync);
+	core_rig_play(&t->client, answers);
+}
+
 static void what_has_just_arrived_is_told_when_it_is_durable(void **state)
 {
 	struct test *t = *state;
 
 	held_sync_hold(&t->sync);
 	core_rig_fill(&t->rig, t->ann, 1);
-	log_in(t, "STAT\r\nRETR 4\r\n");
-	core_rig_settle(&t->rig);
-	assert_true(transcript_is_quiet(&t->client));
-	held_sync_release(&t->sync);
-	core_rig_play(&t->client, "S: +OK 4 messages *\nS: +OK 4 *\nS: +OK *\nS: Subject: one of many\n");
+	log_in_and_wait(
+		t, "STAT\r\nRETR 4\r\n", "S: +OK 4 messages *\nS: +OK 4 *\nS: +OK *\nS: Subject: one of many\n");
 }
 
 static void what_has_just_gone_is_told_when_it_is_durable(void **state)
@@ -117,11 +124,7 @@ static void what_has_just_gone_is_told_when_it_is_durable(void **state)
 
 	held_sync_hold(&t->sync);
 	core_rig_expunge(&t->rig, t->ann, 2);
-	log_in(t, "UIDL\r\n");
-	core_rig_settle(&t->rig);
-	assert_true(transcript_is_quiet(&t->client));
-	held_sync_release(&t->sync);
-	core_rig_play(&t->client, "S: +OK 2 messages *\nS: +OK *\nS: 1 *\nS: 2 *\nS: .\n");
+	log_in_and_wait(t, "UIDL\r\n", "S: +OK 2 messages *\nS: +OK *\nS: 1 *\nS: 2 *\nS: .\n");
 }
 
 int main(void)
