@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 #include <zdict.h>
 #include <zstd.h>
 
@@ -20,11 +19,10 @@
 #include "base/hash.h"
 #include "mail/mail.h"
 #include "messages.h"
+#include "store/body.h"
 #include "store/encoded.h"
 
 enum {
-	PIECE_BYTES = 262144,
-	SMALL_BYTES = 16384, /* texts up to here have the dictionary */
 	DICTIONARY_BYTES = 32768,
 	SAMPLES_MAX = 512,
 	SAMPLES_BYTES_MAX = 1 << 20,
@@ -162,9 +160,9 @@ static void set_train(struct set *set)
 	for (size_t i = 0; i < set->count && count < SAMPLES_MAX; i++) {
 		struct slice text = buffer_slice(&set->messages[i]);
 
-		if (text.len <= PIECE_BYTES && encoded_split(text, &parts))
+		if (text.len <= FRAME_RAW_BYTES && encoded_split(text, &parts))
 			text = buffer_slice(&parts.text);
-		if (text.len < 64 || text.len > SMALL_BYTES)
+		if (text.len < 64 || text.len > DICTIONARY_MESSAGE_MAX)
 			continue;
 		text = slice_first(text, SAMPLE_BYTES_MAX);
 		if (samples.len + text.len > SAMPLES_BYTES_MAX)
@@ -324,7 +322,7 @@ static void piece_through(struct packer *p, struct slice raw)
 	p->pack_seconds += cpu_now() - start;
 	buffer_reset(&p->text);
 	buffer_reset(&p->bytes);
-	part_through(p, text, text.len <= SMALL_BYTES, split ? &p->text : &p->back);
+	part_through(p, text, text.len <= DICTIONARY_MESSAGE_MAX, split ? &p->text : &p->back);
 	if (!split)
 		return;
 	if (p->step->share)
@@ -341,7 +339,8 @@ static void piece_through(struct packer *p, struct slice raw)
 
 static bool message_through(struct packer *p, struct slice message)
 {
-	size_t piece = p->step->share ? FILE_MAX : PIECE_BYTES; /* where attachments are looked for, they are whole */
+	size_t piece =
+		p->step->share ? FILE_MAX : FRAME_RAW_BYTES; /* where attachments are looked for, they are whole */
 
 	buffer_reset(&p->back);
 	for (struct slice rest = message; rest.len; rest = slice_from(rest, MIN(piece, rest.len)))
