@@ -180,7 +180,7 @@ void messages_put_sender(const struct messages *messages, enum message_kind kind
 	buffer_printf(out, "%s.%s@example.net", word(&m), word(&m));
 }
 
-static void put_head(const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *b)
+void messages_put_head(const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *b)
 {
 	struct maker m = start_subject(messages, kind, number);
 	unsigned day = 1 + (unsigned)(number / 86400 % 28), hour = (unsigned)(number / 3600 % 24);
@@ -203,22 +203,29 @@ static void put_head(const struct messages *messages, enum message_kind kind, ui
 						 : "Content-Type: multipart/mixed; boundary=\"=-part\"\r\n\r\n");
 }
 
-static void put_body(const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *b)
+struct slice messages_body(
+	const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *scratch)
 {
 	struct maker m = maker_of(messages, kind, number, 1);
+	size_t at = scratch->len;
 
 	if (kind == MESSAGE_MIXED)
-		buffer_put(b, buffer_slice(&messages->pool[number % MESSAGES_POOL]));
-	else if (kind == MESSAGE_SMALL)
-		put_text(&m, b, 2000 + (size_t)chance(&m, 1900));
+		return buffer_slice(&messages->pool[number % MESSAGES_POOL]);
+	if (kind == MESSAGE_SMALL)
+		put_text(&m, scratch, 2000 + (size_t)chance(&m, 1900));
 	else
-		put_mixed_body(&m, b);
+		put_mixed_body(&m, scratch);
+	return slice_from(buffer_slice(scratch), at);
 }
 
 void messages_put(const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *out)
 {
-	put_head(messages, kind, number, out);
-	put_body(messages, kind, number, out);
+	struct slice body;
+
+	messages_put_head(messages, kind, number, out);
+	body = messages_body(messages, kind, number, out);
+	if (kind == MESSAGE_MIXED)
+		buffer_put(out, body);
 }
 
 struct messages *messages_new(bool with_pool)
@@ -276,26 +283,24 @@ const char *messages_wrong(
 	const struct messages *messages, struct slice stored, bool exact, struct buffer *scratch, uint64_t *ret_number)
 {
 	enum message_kind kind;
-	struct slice body;
+	struct slice head, body;
 	uint64_t number;
+	size_t head_len;
 
 	if (!parse_id(stored, &kind, &number))
 		return "a message that is none of ours";
 	if (kind == MESSAGE_MIXED && !messages->pool[0].len)
 		return "a message of a kind that is not used here";
 	buffer_reset(scratch);
-	put_head(messages, kind, number, scratch);
-	body = SLICE("");
-	if (kind == MESSAGE_MIXED)
-		body = buffer_slice(&messages->pool[number % MESSAGES_POOL]);
-	else
-		put_body(messages, kind, number, scratch);
+	messages_put_head(messages, kind, number, scratch);
+	head_len = scratch->len;
+	body = messages_body(messages, kind, number, scratch);
 	CHECK(buffer_error(scratch) == 0);
-	if (stored.len < scratch->len + body.len || (exact && stored.len != scratch->len + body.len))
+	head = slice_first(buffer_slice(scratch), head_len);
+	if (stored.len < head.len + body.len || (exact && stored.len != head.len + body.len))
 		return "a message of another length";
-	if (!slice_equal(slice_from(stored, stored.len - body.len), body) ||
-		!slice_equal(slice_first(slice_from(stored, stored.len - body.len - scratch->len), scratch->len),
-			buffer_slice(scratch)))
+	stored = slice_from(stored, stored.len - head.len - body.len);
+	if (!slice_equal(slice_first(stored, head.len), head) || !slice_equal(slice_from(stored, head.len), body))
 		return "a message whose bytes are not those that were sent";
 	*ret_number = number;
 	return NULL;

@@ -27,6 +27,10 @@ void messages_free(struct messages **messages);
 
 /* Appends message `number`; `out` needs room for MESSAGE_MAX. */
 void messages_put(const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *out);
+/* Its two halves: header with the empty line, and what follows; that is where it is kept, or appended to `scratch`. */
+void messages_put_head(const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *out);
+struct slice messages_body(
+	const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *scratch);
 void messages_put_subject(const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *out);
 /* Just the mailbox: local@example.net. */
 void messages_put_sender(const struct messages *messages, enum message_kind kind, uint64_t number, struct buffer *out);

@@ -7,7 +7,11 @@
 
 #include "load.h"
 
-enum { READ_ROOM = 128 << 10, CLIENTS_PER_ADDRESS = 10000 };
+enum {
+	READ_ROOM = 128 << 10,
+	WORTH_MOVING = 4096 /* to the front, so that what is read goes where it is warm */,
+	CLIENTS_PER_ADDRESS = 10000
+};
 
 static int failed(struct conn *conn, const char *what, int error)
 {
@@ -183,7 +187,7 @@ static int receive(struct conn *conn)
 	if (conn->in_at == conn->in.len) {
 		buffer_reset(&conn->in);
 		conn->in_at = 0;
-	} else if (conn->in_at > (1U << 20)) {
+	} else if (conn->in_at > (1U << 20) || conn->in.len - conn->in_at < WORTH_MOVING) {
 		buffer_consume(&conn->in, conn->in_at);
 		conn->in_at = 0;
 	}
@@ -265,4 +269,25 @@ int conn_expect(struct conn *conn, struct slice start)
 		return error;
 	return client_error(
 		conn->client, "'%.*s' instead of '%.*s'", SLICE_ARG(slice_first(line, 150)), SLICE_ARG(start));
+}
+
+/* As they come, while they are warm: nothing is gathered or copied. */
+int conn_expect_bytes(struct conn *conn, const char *what, struct slice bytes)
+{
+	size_t len = bytes.len;
+
+	while (bytes.len) {
+		struct slice unread;
+		int error = conn_peek(conn, 1, &unread);
+
+		if (error)
+			return error;
+		unread = slice_first(unread, bytes.len);
+		if (memcmp(unread.at, bytes.at, unread.len) != 0)
+			return client_error(conn->client, "%s: other bytes than were sent, between %zu and %zu", what,
+				len - bytes.len, len - bytes.len + unread.len);
+		conn_take(conn, unread.len);
+		bytes = slice_from(bytes, unread.len);
+	}
+	return 0;
 }

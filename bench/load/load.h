@@ -110,6 +110,8 @@ MUST_CHECK int conn_send(struct conn *conn, struct slice bytes);
 MUST_CHECK int conn_line(struct conn *conn, struct slice *ret_line);
 /* A line that has to begin so. */
 MUST_CHECK int conn_expect(struct conn *conn, struct slice start);
+/* These bytes and no others; `what` they are, for the error. */
+MUST_CHECK int conn_expect_bytes(struct conn *conn, const char *what, struct slice bytes);
 /* All bytes up to and including `end`; valid until the next call. */
 MUST_CHECK int conn_until(struct conn *conn, struct slice end, struct slice *ret_bytes);
 /* Grows what is unread until it has `bytes`; gives it without taking it. */

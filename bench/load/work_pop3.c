@@ -48,46 +48,57 @@ static int stat(struct conn *conn, uint64_t *ret_messages)
 	return imap_number(&line, ret_messages) ? 0 : client_error(conn->client, "STAT without a number");
 }
 
-static void put_unstuffed(struct buffer *out, struct slice bytes)
-{
-	size_t at;
+/* What the maildrop must hold: header of each message, made before the clock runs. Bodies that cost something to make are made when they are due. */
+struct maildrop {
+	struct buffer heads;
+	size_t *head_at;
+	uint64_t count;
+};
 
-	buffer_reset(out);
-	while ((at = slice_find(bytes, SLICE("\n.."))) != SIZE_MAX) {
-		buffer_put(out, slice_first(bytes, at + 2));
-		bytes = slice_from(bytes, at + 3);
+static void maildrop_make(struct maildrop *drop, const struct load *load)
+{
+	*drop = (struct maildrop){.heads = BUFFER_INIT(1U << 30), .count = load->messages};
+	drop->head_at = calloc(drop->count + 1, sizeof(*drop->head_at));
+	CHECK(drop->head_at);
+	for (uint64_t i = 0; i < drop->count; i++) {
+		messages_put_head(load->made, load->kind, load->first + i, &drop->heads);
+		drop->head_at[i + 1] = drop->heads.len;
 	}
-	buffer_put(out, bytes);
+	CHECK(buffer_error(&drop->heads) == 0);
 }
 
-/* "+OK", the message, ".", and the answer to DELE behind it. */
-static int take_message(struct conn *conn, struct buffer *message, uint64_t *ret_bytes)
+static void maildrop_free(struct maildrop *drop)
 {
-	struct slice bytes;
-	const char *wrong;
-	uint64_t number;
+	buffer_free(&drop->heads);
+	free(drop->head_at);
+}
+
+/*
+ * "+OK", then each byte of the message, counted from 1, and ".": nothing before it, in it or behind it that was not sent there. No line of ours
+ * begins with a dot, so none may be stuffed.
+ */
+static int take_message(struct conn *conn, const struct maildrop *drop, uint64_t message, uint64_t *ret_bytes)
+{
+	const struct load *load = conn->client->load;
+	struct buffer *scratch = &conn->client->scratch;
+	size_t from = drop->head_at[message - 1], to = drop->head_at[message];
+	struct slice head = slice_make(drop->heads.at + from, to - from), body;
 	int error = conn_expect(conn, SLICE("+OK"));
 
+	buffer_reset(scratch);
+	body = messages_body(load->made, load->kind, load->first + message - 1, scratch);
 	if (!error)
-		error = conn_until(conn, SLICE("\r\n.\r\n"), &bytes);
-	if (error)
-		return error;
-	put_unstuffed(message, slice_first(bytes, bytes.len - 3));
-	*ret_bytes = message->len;
-	wrong = messages_wrong(conn->client->load->made, buffer_slice(message), false, &conn->client->scratch, &number);
-	return wrong ? client_error(conn->client, "RETR: %s", wrong) : 0;
+		error = conn_expect_bytes(conn, "RETR, header", head);
+	if (!error)
+		error = conn_expect_bytes(conn, "RETR, body", body);
+	if (!error)
+		error = conn_expect_bytes(conn, "RETR, end", SLICE(".\r\n"));
+	if (!error)
+		*ret_bytes = head.len + body.len;
+	return error;
 }
 
-static int ask(struct conn *conn, uint64_t message)
-{
-	char text[64];
-
-	(void)snprintf(text, sizeof(text), "RETR %llu\r\nDELE %llu\r\n", (unsigned long long)message,
-		(unsigned long long)message);
-	return conn_send(conn, slice_of(text));
-}
-
-static int ask_one(struct conn *conn, const char *what, uint64_t message)
+static int ask(struct conn *conn, const char *what, uint64_t message)
 {
 	char text[64];
 
@@ -95,15 +106,15 @@ static int ask_one(struct conn *conn, const char *what, uint64_t message)
 	return conn_send(conn, slice_of(text));
 }
 
-static int take_one(struct conn *conn, uint64_t message, struct buffer *room)
+static int take_one(struct conn *conn, const struct maildrop *drop, uint64_t message)
 {
 	uint64_t start = load_now(), bytes = 0;
-	int error = ask_one(conn, "RETR", message);
+	int error = ask(conn, "RETR", message);
 
 	if (!error)
-		error = take_message(conn, room, &bytes);
+		error = take_message(conn, drop, message, &bytes);
 	if (!error)
-		error = ask_one(conn, "DELE", message);
+		error = ask(conn, "DELE", message);
 	if (!error)
 		error = conn_expect(conn, SLICE("+OK"));
 	if (!error)
@@ -111,17 +122,35 @@ static int take_one(struct conn *conn, uint64_t message, struct buffer *room)
 	return error;
 }
 
-/* `pipeline` messages are asked for before the first is there (PIPELINING, RFC 2449 §6.6). */
-static int take_pipelined(struct conn *conn, uint64_t messages, struct buffer *room)
+static int ask_many(struct conn *conn, uint64_t first, uint64_t last)
 {
-	uint64_t asked = 0, start = load_now(), bytes = 0;
+	struct buffer text = BUFFER_INIT(1 << 20);
+	int error;
+
+	for (uint64_t message = first; message <= last; message++)
+		buffer_printf(
+			&text, "RETR %llu\r\nDELE %llu\r\n", (unsigned long long)message, (unsigned long long)message);
+	CHECK(buffer_error(&text) == 0);
+	error = conn_send(conn, buffer_slice(&text));
+	buffer_free(&text);
+	return error;
+}
+
+/* `pipeline` messages are asked for before the first is there (PIPELINING, RFC 2449 §6.6), and as many as are missing when half of them are. */
+static int take_pipelined(struct conn *conn, const struct maildrop *drop)
+{
+	uint64_t asked = 0, start = load_now(), bytes = 0, most = conn->client->load->pipeline;
 	int error = 0;
 
-	for (uint64_t got = 0; got < messages && !error; got++) {
-		while (!error && asked < messages && asked < got + conn->client->load->pipeline)
-			error = ask(conn, ++asked);
+	for (uint64_t got = 0; got < drop->count && !error; got++) {
+		uint64_t until = MIN(drop->count, got + most);
+
+		if (asked <= got + most / 2 && asked < until) {
+			error = ask_many(conn, asked + 1, until);
+			asked = until;
+		}
 		if (!error)
-			error = take_message(conn, room, &bytes);
+			error = take_message(conn, drop, got + 1, &bytes);
 		if (!error)
 			error = conn_expect(conn, SLICE("+OK"));
 		if (!error)
@@ -131,28 +160,37 @@ static int take_pipelined(struct conn *conn, uint64_t messages, struct buffer *r
 	return error;
 }
 
+static int take_all(struct conn *conn, const struct maildrop *drop)
+{
+	int error = 0;
+
+	if (conn->client->load->pipeline > 1)
+		return take_pipelined(conn, drop);
+	for (uint64_t i = 1; i <= drop->count && !error; i++)
+		error = take_one(conn, drop, i);
+	return error;
+}
+
 void work_pop3(struct client *client)
 {
-	struct buffer room = BUFFER_INIT(MESSAGE_MAX);
+	struct maildrop drop;
 	uint64_t messages = 0;
 	struct conn conn;
 	int error;
 
+	maildrop_make(&drop, client->load);
 	client_arrive(client);
 	error = login(&conn, client, client->index);
 	if (!error)
 		error = stat(&conn, &messages);
-	if (!error && messages != client->load->messages)
+	if (!error && messages != drop.count)
 		error = client_error(client, "STAT: %llu messages", (unsigned long long)messages);
-	if (!error && client->load->pipeline > 1)
-		error = take_pipelined(&conn, messages, &room);
-	else
-		for (uint64_t i = 1; i <= messages && !error; i++)
-			error = take_one(&conn, i, &room);
+	if (!error)
+		error = take_all(&conn, &drop);
 	if (!error)
 		error = quit(&conn);
 	conn_close(&conn);
-	buffer_free(&room);
+	maildrop_free(&drop);
 }
 
 void work_pop3_login(struct client *client)

@@ -19,7 +19,7 @@ const struct workload workloads[] = {
 	{"idle", "deliver to a client in IDLE: until it is told", work_idle},
 	{"hold", "log in, SELECT, IDLE, and stay until the input ends", work_hold},
 	{"mix", "what clients do all day", work_mix},
-	{"pop3", "take and delete all of a maildrop; --pipeline", work_pop3},
+	{"pop3", "take and delete all of a maildrop that fill filled; --pipeline", work_pop3},
 	{"pop3-login", "log in, STAT, QUIT", work_pop3_login},
 	{"tls", "handshakes with --serve", work_tls},
 	{"echo", "a line there and back with --serve", work_echo},

@@ -174,11 +174,21 @@ class Pop3(Session):
         if name == "STAT":
             self.say(f"+OK {len(self.server.mail)} 1000")
         elif name == "RETR":
-            message = self.server.mail[int(rest) - 1]
+            message = self.server.mail[int(rest) - (2 if self.lies("another message") else 1)]
             if self.lies("changed byte"):
                 message = message[:-20] + b"#" + message[-19:]
+            if self.lies("changed field"):
+                message = message.replace(b"Subject: ", b"subject: ", 1)
+            if self.lies("cuts"):
+                message = message[:-2]
+            if self.lies("puts a field in front"):
+                message = b"Received: here\r\n" + message
+            if self.lies("puts a line behind"):
+                message += b"\r\n"
+            if self.lies("stuffs what needs none"):
+                message = message.replace(b"\r\n\r\n", b"\r\n\r\n.", 1)
             self.say("+OK")
-            self.wfile.write(b"Received: here\r\n" + message + b".\r\n")
+            self.wfile.write(message + (b"" if self.lies("no end") else b".\r\n"))
         elif name == "DELE" and self.lies("no DELE"):
             self.say("-ERR no")
         else:

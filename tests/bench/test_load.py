@@ -108,10 +108,10 @@ def main():
         tap.run(f"lmtp: {lie or 'honest'}", lmtp, lie)
     for lie in (None, "tells too many"):
         tap.run(f"idle: {lie or 'honest'}", idle, lie)
-    for lie in (None, "changed byte", "no DELE", "wrong count"):
+    for lie in (None, "changed byte", "changed field", "cuts", "another message", "puts a field in front", "puts a line behind", "stuffs what needs none",
+                "no end", "no DELE", "wrong count"):
         tap.run(f"pop3: {lie or 'honest'}", pop3, lie)
-    tap.run("pop3, pipelined: honest", pop3, None, ["--pipeline", "7"])
-    tap.run("pop3, pipelined: changed byte", pop3, "changed byte", ["--pipeline", "7"])
+        tap.run(f"pop3, pipelined: {lie or 'honest'}", pop3, lie, ["--pipeline", "7"])
     tap.run("nobody there", nobody_there)
     tap.done()
 
