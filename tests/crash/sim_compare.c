@@ -368,20 +368,3 @@ void sim_compare(struct sim_store *sim, bool thorough)
 	buffer_free(&c.expected);
 	buffer_free(&c.got);
 }
-
-/* ---- The store's own check ---- */
-
-static void report(void *context, struct slice line)
-{
-	sim_say(context, "check: %.*s", SLICE_ARG(line));
-}
-
-void sim_check(struct sim_store *sim)
-{
-	struct store_check check = {.report = report, .context = sim};
-	int error;
-
-	error = store_check(&sim->settings, &check);
-	if (error)
-		sim_wrong(sim, "the store's own check: %s", strerror(-error));
-}

@@ -1,6 +1,7 @@
 #include "sim_index.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,12 +13,14 @@
 
 enum { PATH_ROOM = 128, PIECES_BYTES_MAX = 1 << 22 };
 
-/* The one in use, and the one made anew until it takes its place. Never are both open. */
-enum { PLACE_INDEX, PLACE_NEW, PLACES };
+/* The one in use, and the one made anew, until it takes its place or what it says has been taken over. */
+enum { PLACE_INDEX, PLACE_NEW, PLACES, WAITS_MAX = 1 << 20, WAIT_US = 50 };
 static const char *const place_names[] = {"index", "index.new"};
 
 struct place {
 	char dir[PATH_ROOM + 16], data[PATH_ROOM + 32], lock[PATH_ROOM + 32];
+	ino_t inode; /* of the real file that `file` stands for */
+	int file;    /* the simulated disk's; -1: none */
 };
 
 struct sim_index {
@@ -26,12 +29,8 @@ struct sim_index {
 	const struct file_system *inner;
 	char dir[PATH_ROOM];
 	struct place places[PLACES];
-	void (*point)(void *context);
-	void *context;
+	struct sim_threads *threads;
 	dev_t device;
-	ino_t inode;               /* of the real file that `file` stands for */
-	int file;                  /* the simulated disk's; -1: none */
-	const struct place *place; /* where it lies */
 	uint64_t recycled;
 };
 
@@ -39,29 +38,36 @@ static struct sim_index *active; /* for the calls that are caught */
 
 /* ---- Calls that are caught ---- */
 
+static void place_close(struct sim_index *index, struct place *place)
+{
+	if (place->file >= 0)
+		(void)index->inner->close(index->inner->context, place->file);
+	place->file = -1;
+}
+
 /* The simulated file behind a descriptor; -1: it is none of ours, or the error is in errno. */
 static bool is_ours(int fd, struct stat *status)
 {
 	return active && fstat(fd, status) == 0 && status->st_dev == active->device && S_ISREG(status->st_mode);
 }
 
-static int file_of(const struct stat *status)
+static int file_of(const struct stat *status, struct place **ret_place)
 {
+	struct place *place = &active->places[PLACE_INDEX];
 	struct stat other;
-	int error;
+	int error = 0;
 
-	active->point(active->context);
-	if (active->file >= 0 && active->inode == status->st_ino)
-		return 0;
-	sim_index_close(active);
-	active->place = &active->places[PLACE_INDEX];
+	sim_threads_point(active->threads);
 	if (stat(active->places[PLACE_NEW].data, &other) == 0 && other.st_ino == status->st_ino)
-		active->place = &active->places[PLACE_NEW];
-	error = active->inner->open(
-		active->files ? active->inner->context : NULL, active->place->data, FILE_WRITE, &active->file);
+		place = &active->places[PLACE_NEW];
+	if (place->file >= 0 && place->inode != status->st_ino)
+		place_close(active, place);
+	if (place->file < 0)
+		error = active->inner->open(active->inner->context, place->data, FILE_WRITE, &place->file);
 	if (error)
-		active->file = -1;
-	active->inode = status->st_ino;
+		place->file = -1;
+	place->inode = status->st_ino;
+	*ret_place = place;
 	return error;
 }
 
@@ -84,14 +90,15 @@ static void mirror(int fd, const struct place *place, uint64_t at, size_t len)
 
 static ssize_t caught_write(int fd, const struct stat *status, struct slice bytes, uint64_t at)
 {
-	int error = file_of(status);
+	struct place *place;
+	int error = file_of(status, &place);
 
 	if (!error) {
-		error = active->inner->write(active->inner->context, active->file, at, bytes);
-		mirror(fd, active->place, at, bytes.len);
+		error = active->inner->write(active->inner->context, place->file, at, bytes);
+		mirror(fd, place, at, bytes.len);
 	}
 	if (!error && (fcntl(fd, F_GETFL) & O_DSYNC))
-		error = sim_files_sync_range(active->files, active->file, at, bytes.len);
+		error = sim_files_sync_range(active->files, place->file, at, bytes.len);
 	if (!error)
 		return (ssize_t)bytes.len;
 	errno = -error;
@@ -100,10 +107,11 @@ static ssize_t caught_write(int fd, const struct stat *status, struct slice byte
 
 static int caught_sync(const struct stat *status)
 {
-	int error = file_of(status);
+	struct place *place;
+	int error = file_of(status, &place);
 
 	if (!error)
-		error = active->inner->sync(active->inner->context, active->file);
+		error = active->inner->sync(active->inner->context, place->file);
 	if (!error)
 		return 0;
 	errno = -error;
@@ -116,6 +124,7 @@ static int caught_sync(const struct stat *status)
 ssize_t catch_pwrite(int fd, const void *bytes, size_t len, off_t at) CAUGHT("pwrite");
 ssize_t catch_writev(int fd, const struct iovec *pieces, int count) CAUGHT("writev");
 int catch_fdatasync(int fd) CAUGHT("fdatasync");
+int catch_mutex_lock(pthread_mutex_t *mutex) CAUGHT("pthread_mutex_lock");
 
 ssize_t catch_pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
@@ -153,6 +162,19 @@ int catch_fdatasync(int fd)
 	return is_ours(fd, &status) ? caught_sync(&status) : (int)syscall(SYS_fdatasync, fd);
 }
 
+/* Who holds it is another simulated thread, of one that writes to the same index: to wait for it for real would be to wait for oneself. */
+int catch_mutex_lock(pthread_mutex_t *mutex)
+{
+	int error = pthread_mutex_trylock(mutex);
+
+	for (unsigned i = 0; error == EBUSY; i++) {
+		CHECK(active && i < WAITS_MAX);
+		sim_threads_pause(active->threads, WAIT_US);
+		error = pthread_mutex_trylock(mutex);
+	}
+	return error;
+}
+
 /* ---- Names ---- */
 
 static bool is_of_index(const struct sim_index *index, const char *path)
@@ -167,7 +189,7 @@ static int index_make_dir(void *context, const char *path)
 	struct sim_index *index = context;
 	int error;
 
-	index->point(index->context);
+	sim_threads_point(index->threads);
 	error = index->inner->make_dir(index->inner->context, path);
 	if (!error && is_of_index(index, path) && mkdir(path, 0700) < 0)
 		CHECK(errno == EEXIST);
@@ -180,7 +202,7 @@ static int index_unlink(void *context, const char *path)
 	bool of_index = false;
 	int error;
 
-	index->point(index->context);
+	sim_threads_point(index->threads);
 	for (size_t i = 0; i < PLACES; i++) {
 		if (strcmp(path, index->places[i].lock) == 0) /* lives as long as a machine runs, and is made anew */
 			return unlink(path) < 0 ? -errno : 0;
@@ -201,7 +223,7 @@ static int index_unlink(void *context, const char *path)
 	{                                            \
 		struct sim_index *index = context;   \
                                                      \
-		index->point(index->context);        \
+		sim_threads_point(index->threads);   \
 		return index->inner->name arguments; \
 	}
 #define INNER index->inner->context
@@ -225,7 +247,7 @@ static int index_rename(void *context, const char *from, const char *to)
 	struct sim_index *index = context;
 	int error;
 
-	index->point(index->context);
+	sim_threads_point(index->threads);
 	error = index->inner->rename(INNER, from, to);
 	if (!error && is_of_index(index, from)) {
 		sim_index_close(index);
@@ -237,7 +259,7 @@ static int index_rename(void *context, const char *from, const char *to)
 
 /* ---- The simulation's side ---- */
 
-struct sim_index *sim_index_new(struct sim_files *files, const char *dir, void (*point)(void *context), void *context)
+struct sim_index *sim_index_new(struct sim_files *files, const char *dir, struct sim_threads *threads)
 {
 	struct sim_index *index = calloc(1, sizeof(*index));
 	struct stat status;
@@ -248,18 +270,17 @@ struct sim_index *sim_index_new(struct sim_files *files, const char *dir, void (
 		struct place *place = &index->places[i];
 
 		(void)snprintf(place->dir, sizeof(place->dir), "%s/%s", dir, place_names[i]);
-		(void)snprintf(place->data, sizeof(place->data), "%s/data.mdb", place->dir);
-		(void)snprintf(place->lock, sizeof(place->lock), "%s/lock.mdb", place->dir);
+		(void)snprintf(place->data, sizeof(place->data), "%s/%s/data.mdb", dir, place_names[i]);
+		(void)snprintf(place->lock, sizeof(place->lock), "%s/%s/lock.mdb", dir, place_names[i]);
+		place->file = -1;
 	}
 	index->files = files;
 	index->inner = sim_files_system(files);
 	index->system = (struct file_system){index_open, index_close, index_read, index_write, index_zero, index_sync,
 		index_allocate, index_size, index_truncate, index_rename, index_unlink, index_make_dir, index_sync_dir,
 		index_list, index};
-	index->point = point;
-	index->context = context;
+	index->threads = threads;
 	index->device = status.st_dev;
-	index->file = -1;
 	active = index;
 	return index;
 }
@@ -278,9 +299,8 @@ const struct file_system *sim_index_system(struct sim_index *index)
 
 void sim_index_close(struct sim_index *index)
 {
-	if (index->file >= 0)
-		(void)index->inner->close(index->inner->context, index->file);
-	index->file = -1;
+	for (size_t i = 0; i < PLACES; i++)
+		place_close(index, &index->places[i]);
 }
 
 static void settle(struct sim_index *index, const struct place *place)

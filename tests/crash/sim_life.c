@@ -50,6 +50,8 @@ static void live(struct lives *l, bool first)
 	sim_compare(sim, sim_chance(sim, 8) == 0);
 	choose_end(sim);
 	sim_begin(sim);
+	if (sim->round % 16 == 3)
+		sim_learn(sim);
 	sim_work(sim, 5 + (unsigned)sim_chance(sim, first ? 20 : 150));
 }
 
@@ -64,8 +66,10 @@ static void die(struct lives *l)
 		sim_lose_index(sim);
 	if (sim_chance(sim, 20) == 0)
 		sim->skew_ms -= (int64_t)sim_chance(sim, 10000000); /* the clock was wrong */
-	if (sim_chance(sim, 25) == 0)
-		sim_check(sim);
+	if (sim_chance(sim, 16))
+		return;
+	while (!sim_check_closed(sim, true))
+		sim_crash(sim, sim_chance(sim, 5) != 0);
 }
 
 static void all_lives(struct sim_store *sim)
@@ -79,9 +83,9 @@ static void all_lives(struct sim_store *sim)
 	sim_open_surely(sim);
 	sim_compare(sim, true);
 	sim_close(sim);
-	sim_check(sim);
+	(void)sim_check_closed(sim, false);
 	sim_crash(sim, true);
-	sim_check(sim);
+	(void)sim_check_closed(sim, false);
 }
 
 void sim_lives(struct sim_store *sim, uint64_t seed)
@@ -95,6 +99,18 @@ void sim_lives_on_a_liar(struct sim_store *sim, uint64_t seed, unsigned lies)
 	sim_store_reset(sim, seed);
 	sim_files_lie(sim->files, lies);
 	all_lives(sim);
+}
+
+static void work_with_fault(struct sim_store *sim)
+{
+	sim_learn(sim);
+	sim_work(sim, 30);
+	if (!sim_is_over(sim))
+		sim_abandon(sim);
+	if (!sim_is_over(sim))
+		sim_check_begin(sim);
+	sim_keep_house(sim);
+	sim_work(sim, 20);
 }
 
 /* What came of a fault is looked at in the life after it, and in the one after that, which begins with a power cut. */
@@ -112,11 +128,8 @@ bool sim_life_with_fault(struct sim_store *sim, uint64_t seed, uint64_t n, int e
 	sim->faults = true;
 	before = sim_files_changes(sim->files);
 	sim_files_fail_change_at(sim->files, n, error);
-	if (sim_open(sim) == 0) {
-		sim_work(sim, 50);
-		sim_keep_house(sim);
-		sim_work(sim, 20);
-	}
+	if (sim_open(sim) == 0)
+		work_with_fault(sim);
 	sim_close(sim);
 	came = sim_files_changes(sim->files) - before >= n;
 	sim->faults = false;
@@ -132,6 +145,6 @@ bool sim_life_with_fault(struct sim_store *sim, uint64_t seed, uint64_t n, int e
 		sim_close(sim);
 	}
 	sim_crash(sim, true);
-	sim_check(sim);
+	(void)sim_check_closed(sim, false);
 	return came;
 }

@@ -71,11 +71,6 @@ static void random_bytes(void *context, void *bytes, size_t len)
 	}
 }
 
-static void point(void *context)
-{
-	sim_threads_point(((struct sim_store *)context)->threads);
-}
-
 /* ---- What the store says ---- */
 
 static void durable(void *context, uint64_t seq)
@@ -101,6 +96,8 @@ static void failed(void *context, int error, const char *what)
 		sim_wrong(sim, "failed: %s: %s", what, strerror(-error));
 	sim->failed = true;
 	sim->seen->failures += sim->faults;
+	for (unsigned i = 0; sim->faults && i < sim->open_count; i++)
+		sim->seen->records_failed[sim->open_records[i].kind] += sim->open_records[i].seq > sim->promised;
 }
 
 static void notice(void *context, const char *event, struct slice detail)
@@ -419,6 +416,7 @@ int sim_open(struct sim_store *sim)
 	int error;
 
 	sim->failed = false;
+	sim->checking = SIM_CHECKS;
 	sim->round++;
 	sim->settings.shards = 1 + (unsigned)sim_chance(sim, 2);
 	sim->settings.apply_delay_ms = sim_chance(sim, 3) ? 1 + sim_chance(sim, 40) : 1000;
@@ -455,6 +453,7 @@ void sim_close(struct sim_store *sim)
 {
 	if (!sim->store)
 		return;
+	sim_check_ends(sim);
 	store_close(&sim->store);
 	if (sim_threads_count(sim->threads))
 		sim_wrong(sim, "threads are left");
@@ -512,7 +511,7 @@ struct sim_store *sim_store_new(const char *tmpfs, struct sim_seen *seen)
 	sim->seen = seen;
 	sim->files = sim_files_new(0);
 	sim->threads = sim_threads_new();
-	sim->index = sim_index_new(sim->files, sim->dir, point, sim);
+	sim->index = sim_index_new(sim->files, sim->dir, sim->threads);
 	sim->plain = plain_new();
 	sim->clock = (struct clock_source){wall_ms, monotonic_us, random_bytes, sim};
 	return sim;

@@ -15,7 +15,8 @@
 #include "store/email.h"
 #include "store/engine.h"
 
-enum { SIM_CUT_KINDS = 32 };
+/* The store's own check, and making its index anew: while it serves, and while nobody has it open. */
+enum { SIM_CHECK_SERVING, SIM_REMAKE_SERVING, SIM_CHECK_CLOSED, SIM_REMAKE_CLOSED, SIM_CHECKS };
 
 /* What a run came by: a test that has not been there proves nothing. */
 struct sim_seen {
@@ -23,8 +24,11 @@ struct sim_seen {
 	uint64_t lost_changes, kept_changes; /* that nobody was promised */
 	uint64_t records[RECORD_SNAPSHOT_END + 1], ops[OP_KINDS];
 	uint64_t records_cut[RECORD_SNAPSHOT_END + 1], ops_cut[OP_KINDS]; /* not durable when a cut came */
+	uint64_t records_failed[RECORD_SNAPSHOT_END + 1]; /* not durable when the store failed of a fault */
 	uint64_t drops, recycled, failures, refused;
 	uint64_t searched, searched_by_index;
+	uint64_t checks[SIM_CHECKS], checks_cut[SIM_CHECKS],
+		checks_failed[SIM_CHECKS]; /* whole, cut, come upon a fault */
 };
 
 struct sim_store {
@@ -51,7 +55,8 @@ struct sim_store {
 	struct plain_directory next_directory;
 	unsigned which;
 	bool changing, committed;
-	uint32_t numbers; /* of messages so far */
+	uint32_t numbers;  /* of messages so far */
+	unsigned checking; /* SIM_CHECK_SERVING, SIM_REMAKE_SERVING: at work beside all else; SIM_CHECKS: none */
 	struct sim_seen *seen;
 	/* Kinds of records that are not durable: number, kind, operations. */
 	struct {
@@ -89,12 +94,19 @@ uint64_t sim_message_bytes(uint32_t number);
 bool sim_message_is_small(uint32_t number);
 
 /* sim_work.c */
-void sim_begin(struct sim_store *sim); /* domain and first account */
+void sim_begin(struct sim_store *sim);   /* domain and first account */
+void sim_learn(struct sim_store *sim);   /* of some seeds: so many small messages that a dictionary is made of them */
+void sim_abandon(struct sim_store *sim); /* a large message is taken in, and never delivered */
 void sim_work(struct sim_store *sim, unsigned steps);
 void sim_keep_house(struct sim_store *sim); /* retention passes, everything is compacted */
 /* sim_compare.c: everything there is to compare. `thorough`: every body, every MODSEQ. */
 void sim_compare(struct sim_store *sim, bool thorough);
-void sim_check(struct sim_store *sim); /* while closed: the store's own check */
+/* sim_check.c: the store's own check, that must find nothing */
+void sim_check_begin(struct sim_store *sim); /* beside all else */
+void sim_check_watch(struct sim_store *sim); /* how far it is */
+void sim_check_ends(struct sim_store *sim);  /* the store is about to be closed */
+/* While closed. False: a cut came; only if that may be. */
+bool sim_check_closed(struct sim_store *sim, bool may_be_cut);
 /* sim_search.c: one by chance, where the store has a search index */
 void sim_search(struct sim_store *sim, struct mailbox *mailbox);
 

@@ -168,7 +168,7 @@ static void step_deliver(struct sim_store *sim)
 }
 
 /* A client that went away in the middle of a message: its first frames are in the journal. */
-static void step_abandon(struct sim_store *sim)
+void sim_abandon(struct sim_store *sim)
 {
 	struct ingest *ingest = NULL;
 	uint32_t number = sim->numbers + 1;
@@ -604,9 +604,10 @@ void sim_keep_house(struct sim_store *sim)
 	step_compact(sim);
 }
 
-/* So many small messages that a dictionary is made of them. */
-static void step_dictionary(struct sim_store *sim)
+void sim_learn(struct sim_store *sim)
 {
+	if (sim->seed % 16 != 7)
+		return;
 	for (unsigned i = 0; i < 640 && !sim_is_over(sim); i++) {
 		struct ingest *ingest = NULL;
 		uint32_t number = ++sim->numbers;
@@ -676,7 +677,8 @@ static void step(struct sim_store *sim)
 		void (*step)(struct sim_store *sim);
 	} steps[] = {{300, step_deliver}, {110, step_flags}, {110, step_expunge}, {110, step_copy}, {35, step_create},
 		{20, step_rename}, {25, step_delete}, {20, step_subscribe}, {25, step_account}, {10, step_domain},
-		{10, step_alias}, {8, step_abandon}, {60, step_wait}, {40, tick}, {14, step_compact}};
+		{10, step_alias}, {8, sim_abandon}, {60, step_wait}, {40, tick}, {14, step_compact},
+		{6, sim_check_begin}};
 	unsigned dice = (unsigned)sim_chance(sim, 1000);
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
@@ -691,10 +693,9 @@ static void step(struct sim_store *sim)
 
 void sim_work(struct sim_store *sim, unsigned steps)
 {
-	if (!sim_is_over(sim) && sim->seed % 16 == 7 && sim->round % 16 == 3)
-		step_dictionary(sim);
 	for (unsigned i = 0; i < steps && !sim_is_over(sim); i++) {
 		step(sim);
+		sim_check_watch(sim);
 		if (sim->settings.search_batch && !sim_is_over(sim) && sim_chance(sim, 12) == 0)
 			step_search(sim);
 	}

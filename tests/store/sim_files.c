@@ -330,11 +330,9 @@ static int begin(struct sim_files *sim, bool *ret_partly)
 	return 0;
 }
 
-/* The same for what changes something. */
-static int begin_change(struct sim_files *sim, bool *ret_partly)
+/* One that has begun, and changes something. */
+static int changes(struct sim_files *sim, int error, bool *ret_partly)
 {
-	int error = begin(sim, ret_partly);
-
 	if (sim->stopped)
 		return error;
 	sim->changing++;
@@ -342,6 +340,11 @@ static int begin_change(struct sim_files *sim, bool *ret_partly)
 		return error;
 	*ret_partly = true;
 	return sim->error;
+}
+
+static int begin_change(struct sim_files *sim, bool *ret_partly)
+{
+	return changes(sim, begin(sim, ret_partly), ret_partly);
 }
 
 static int end(struct sim_files *sim, int error)
@@ -353,15 +356,15 @@ static int end(struct sim_files *sim, int error)
 static int sim_open(void *context, const char *path, enum file_mode mode, int *ret_file)
 {
 	struct sim_files *sim = context;
-	struct name *name;
 	struct inode *inode;
 	bool partly;
-	int file = 0;
-	int error = begin(sim, &partly);
+	int file = 0, error = begin(sim, &partly);
+	struct name *name = names_find(&sim->now, path);
 
+	if (!name && mode != FILE_READ)
+		error = changes(sim, error, &partly);
 	if (error)
 		return end(sim, error);
-	name = names_find(&sim->now, path);
 	if (!name && mode == FILE_READ)
 		return end(sim, -ENOENT);
 	if (name) {
@@ -517,27 +520,9 @@ static int sim_truncate(void *context, int file, uint64_t bytes)
 	return end(sim, error);
 }
 
-static int sim_rename(void *context, const char *from, const char *to)
+/* Of a name that is there. */
+static int change_name(struct sim_files *sim, struct change *change, const char *path)
 {
-	struct sim_files *sim = context;
-	struct change change = {.kind = CHANGE_RENAME};
-	bool partly;
-	int error = begin_change(sim, &partly);
-
-	if (!error && !names_find(&sim->now, from))
-		error = -ENOENT;
-	if (error)
-		return end(sim, error);
-	path_set(change.name.path, from);
-	path_set(change.to, to);
-	change_names(sim, &change);
-	return end(sim, 0);
-}
-
-static int sim_unlink(void *context, const char *path)
-{
-	struct sim_files *sim = context;
-	struct change change = {.kind = CHANGE_REMOVE};
 	bool partly;
 	int error = begin_change(sim, &partly);
 
@@ -545,9 +530,24 @@ static int sim_unlink(void *context, const char *path)
 		error = -ENOENT;
 	if (error)
 		return end(sim, error);
-	path_set(change.name.path, path);
-	change_names(sim, &change);
+	path_set(change->name.path, path);
+	change_names(sim, change);
 	return end(sim, 0);
+}
+
+static int sim_rename(void *context, const char *from, const char *to)
+{
+	struct change change = {.kind = CHANGE_RENAME};
+
+	path_set(change.to, to);
+	return change_name(context, &change, from);
+}
+
+static int sim_unlink(void *context, const char *path)
+{
+	struct change change = {.kind = CHANGE_REMOVE};
+
+	return change_name(context, &change, path);
 }
 
 static int sim_make_dir(void *context, const char *path)
