@@ -10,8 +10,11 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/hash.h"
 
 enum { PATH_ROOM = 128, PIECES_BYTES_MAX = 1 << 22 };
+/* How LMDB writes a page. */
+enum { PAGE_BYTES = 4096, PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_POINTER_AT = 48 };
 
 /* The one in use, and the one made anew, until it takes its place or what it says has been taken over. */
 enum { PLACE_INDEX, PLACE_NEW, PLACES, WAITS_MAX = 1 << 20, WAIT_US = 50 };
@@ -32,9 +35,50 @@ struct sim_index {
 	struct sim_threads *threads;
 	dev_t device;
 	uint64_t recycled;
+	uint64_t trace; /* a hash over every operation */
 };
 
 static struct sim_index *active; /* for the calls that are caught */
+
+/*
+ * LMDB keeps pages that it no longer needs in a list whose pointers stand in the pages (NEXT_LOOSE_PAGE). One that is used again keeps what
+ * was its pointer, as long as nothing takes that place between the page's lower and upper bound: an address, and those differ.
+ */
+static void forget_pointer(char page[PAGE_BYTES])
+{
+	uint16_t flags, lower, upper;
+
+	memcpy(&flags, page + 10, sizeof(flags));
+	memcpy(&lower, page + 12, sizeof(lower));
+	memcpy(&upper, page + 14, sizeof(upper));
+	if (!(flags & (PAGE_BRANCH | PAGE_LEAF)))
+		return;
+	for (size_t i = MAX(lower, PAGE_POINTER_AT); i < MIN(upper, PAGE_POINTER_AT + sizeof(void *)); i++)
+		page[i] = 0;
+}
+
+static uint64_t hash_pages(struct slice bytes)
+{
+	uint64_t hash = 0;
+
+	while (bytes.len >= PAGE_BYTES) {
+		char page[PAGE_BYTES];
+
+		memcpy(page, bytes.at, PAGE_BYTES);
+		forget_pointer(page);
+		hash = hash64(slice_make(page, PAGE_BYTES), hash);
+		bytes = slice_from(bytes, PAGE_BYTES);
+	}
+	return hash64(bytes, hash);
+}
+
+static void trace(struct sim_index *index, const char *what, uint64_t at, uint64_t hash, int error)
+{
+	const uint64_t numbers[] = {(uint64_t)sim_threads_now_us(index->threads), at, hash, (uint64_t)(int64_t)error};
+
+	index->trace = hash64(slice_of(what), index->trace);
+	index->trace = hash64(slice_make((const char *)numbers, sizeof(numbers)), index->trace);
+}
 
 /* ---- Calls that are caught ---- */
 
@@ -97,6 +141,7 @@ static ssize_t caught_write(int fd, const struct stat *status, struct slice byte
 		error = active->inner->write(active->inner->context, place->file, at, bytes);
 		mirror(fd, place, at, bytes.len);
 	}
+	trace(active, "index write", at, at % PAGE_BYTES ? hash64(bytes, 0) : hash_pages(bytes), error);
 	if (!error && (fcntl(fd, F_GETFL) & O_DSYNC))
 		error = sim_files_sync_range(active->files, place->file, at, bytes.len);
 	if (!error)
@@ -112,6 +157,7 @@ static int caught_sync(const struct stat *status)
 
 	if (!error)
 		error = active->inner->sync(active->inner->context, place->file);
+	trace(active, "index sync", 0, 0, error);
 	if (!error)
 		return 0;
 	errno = -error;
@@ -191,6 +237,7 @@ static int index_make_dir(void *context, const char *path)
 
 	sim_threads_point(index->threads);
 	error = index->inner->make_dir(index->inner->context, path);
+	trace(index, "make_dir", 0, 0, error);
 	if (!error && is_of_index(index, path) && mkdir(path, 0700) < 0)
 		CHECK(errno == EEXIST);
 	return error;
@@ -209,6 +256,7 @@ static int index_unlink(void *context, const char *path)
 		of_index |= strcmp(path, index->places[i].data) == 0;
 	}
 	error = index->inner->unlink(index->inner->context, path);
+	trace(index, "unlink", 0, 0, error);
 	if (error || !of_index)
 		return error;
 	sim_index_close(index);
@@ -218,21 +266,26 @@ static int index_unlink(void *context, const char *path)
 
 /* ---- Others are passed on ---- */
 
-#define PASS(name, parameters, arguments)            \
-	static int index_##name parameters           \
-	{                                            \
-		struct sim_index *index = context;   \
-                                                     \
-		sim_threads_point(index->threads);   \
-		return index->inner->name arguments; \
-	}
 #define INNER index->inner->context
+#define PASS_TRACED(name, parameters, arguments, at, hash) \
+	static int index_##name parameters                 \
+	{                                                  \
+		struct sim_index *index = context;         \
+		int error;                                 \
+                                                           \
+		sim_threads_point(index->threads);         \
+		error = index->inner->name arguments;      \
+		trace(index, #name, at, hash, error);      \
+		return error;                              \
+	}
+#define PASS(name, parameters, arguments) PASS_TRACED(name, parameters, arguments, 0, 0)
 
 PASS(open, (void *context, const char *path, enum file_mode mode, int *ret_file), (INNER, path, mode, ret_file))
 PASS(close, (void *context, int file), (INNER, file))
-PASS(read, (void *context, int file, uint64_t at, char *to, size_t bytes, size_t *ret_bytes),
-	(INNER, file, at, to, bytes, ret_bytes))
-PASS(write, (void *context, int file, uint64_t at, struct slice bytes), (INNER, file, at, bytes))
+PASS_TRACED(read, (void *context, int file, uint64_t at, char *to, size_t bytes, size_t *ret_bytes),
+	(INNER, file, at, to, bytes, ret_bytes), at, error ? 0 : hash64(slice_make(to, *ret_bytes), 0))
+PASS_TRACED(write, (void *context, int file, uint64_t at, struct slice bytes), (INNER, file, at, bytes), at,
+	hash64(bytes, 0))
 PASS(zero, (void *context, int file, uint64_t at, uint64_t bytes), (INNER, file, at, bytes))
 PASS(sync, (void *context, int file), (INNER, file))
 PASS(allocate, (void *context, int file, uint64_t bytes), (INNER, file, bytes))
@@ -249,6 +302,7 @@ static int index_rename(void *context, const char *from, const char *to)
 
 	sim_threads_point(index->threads);
 	error = index->inner->rename(INNER, from, to);
+	trace(index, "rename", 0, 0, error);
 	if (!error && is_of_index(index, from)) {
 		sim_index_close(index);
 		CHECK(rename(from, to) == 0);
@@ -314,6 +368,7 @@ static void settle(struct sim_index *index, const struct place *place)
 		(void)rmdir(place->dir);
 		return;
 	}
+	trace(index, "index settled", 0, hash_pages(bytes), 0);
 	(void)mkdir(place->dir, 0700);
 	fd = open(place->data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	CHECK(fd >= 0 && ftruncate(fd, (off_t)bytes.len) == 0);
@@ -325,6 +380,14 @@ void sim_index_settle(struct sim_index *index)
 {
 	for (size_t i = 0; i < PLACES; i++)
 		settle(index, &index->places[i]);
+}
+
+uint64_t sim_index_trace(struct sim_index *index)
+{
+	uint64_t hash = index->trace;
+
+	index->trace = 0;
+	return hash;
 }
 
 uint64_t sim_index_recycled(struct sim_index *index)

@@ -23,6 +23,8 @@ const struct file_system *sim_index_system(struct sim_index *index);
 /* Between two lives, before and after sim_files_restart() or sim_files_power_cut(). */
 void sim_index_close(struct sim_index *index);
 void sim_index_settle(struct sim_index *index);
+/* A hash, since asked last, over every operation: when in simulated time, what was written or read, what came of it; and what cuts left of the index. */
+uint64_t sim_index_trace(struct sim_index *index);
 /* Files that came into use under a new name, since asked last. */
 uint64_t sim_index_recycled(struct sim_index *index);
 /* The index is gone: somebody removed it, or its disk was lost. Between two lives. */

@@ -4,6 +4,7 @@
  *     simulate [--jobs N] [--verbose] SEEDS      SEEDS: how many, or FROM-TO
  *     simulate --faults [--jobs N] [SEEDS]       an error at each operation that changes something, in turn
  *     simulate --liars [--jobs N]                with disks that lie, which has to be noticed
+ *     simulate --twice [SEEDS]                   each seed in two processes: both must do the same
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,9 @@
 
 #include "sim_life.h"
 
-enum { JOBS_MAX = 64 };
+enum { JOBS_MAX = 64, TWICE_MAX = 512 };
 
-enum mode { MODE_CUTS, MODE_FAULTS, MODE_LIARS };
+enum mode { MODE_CUTS, MODE_FAULTS, MODE_LIARS, MODE_TWICE };
 
 struct options {
 	enum mode mode;
@@ -33,6 +34,7 @@ struct progress {
 	struct sim_seen seen;
 	uint64_t seed, step;
 	int error;
+	uint64_t traces[TWICE_MAX]; /* of each seed */
 };
 
 static void add_seen(struct sim_seen *to, const struct sim_seen *from)
@@ -63,6 +65,21 @@ static void work_faults(struct sim_store *sim, struct progress *progress, unsign
 	while (sim_life_with_fault(sim, seed, progress->step, progress->error) && (progress->step += jobs));
 }
 
+/* One process goes up, the other down: neither addresses nor what was before may matter. */
+static void work_twice(struct sim_store *sim, const struct options *options, struct progress *progress, unsigned job)
+{
+	uint64_t count = options->to - options->from + 1;
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t place = job ? count - 1 - i : i;
+
+		progress->seed = options->from + place;
+		sim_lives(sim, progress->seed);
+		(void)sim_life_with_fault(sim, progress->seed, 1 + progress->seed % 100, -EIO);
+		progress->traces[place] = sim_index_trace(sim->index);
+	}
+}
+
 static void work_seeds(struct sim_store *sim, const struct options *options, struct progress *progress, unsigned job)
 {
 	bool faults = options->mode == MODE_FAULTS;
@@ -84,7 +101,10 @@ static void work(const struct options *options, struct progress *progress, unsig
 	struct sim_store *sim = sim_store_new(options->tmpfs, &progress->seen);
 
 	sim->verbose = options->verbose;
-	work_seeds(sim, options, progress, job);
+	if (options->mode == MODE_TWICE)
+		work_twice(sim, options, progress, job);
+	else
+		work_seeds(sim, options, progress, job);
 	sim_store_free(&sim);
 }
 
@@ -287,6 +307,28 @@ static bool catch_liars(struct options *options)
 	return ok;
 }
 
+static bool compare_twice(struct options *options)
+{
+	struct progress *progress = progress_new();
+	uint64_t count = options->to - options->from + 1;
+	bool ok, same = true, differ = true;
+
+	options->jobs = 2;
+	ok = run(options, progress) == 0;
+	for (uint64_t i = 0; i < count; i++) {
+		bool again = progress[0].traces[i] == progress[1].traces[i];
+
+		if (!again)
+			printf("# seed %llu did something else\n", (unsigned long long)(options->from + i));
+		same &= again;
+		differ &= i == 0 || progress[0].traces[i] != progress[0].traces[i - 1];
+	}
+	(void)munmap(progress, JOBS_MAX * sizeof(*progress));
+	printf("1..2\n");
+	ok = result(ok && same, 1, "a seed does the same again, whatever was before it");
+	return result(differ, 2, "another one does something else") && ok;
+}
+
 /* ---- Options ---- */
 
 static bool take_seeds(const char *text, struct options *options)
@@ -310,6 +352,8 @@ static bool take_options(int argc, char **argv, struct options *options)
 			options->mode = MODE_FAULTS;
 		else if (strcmp(argv[i], "--liars") == 0)
 			options->mode = MODE_LIARS;
+		else if (strcmp(argv[i], "--twice") == 0)
+			options->mode = MODE_TWICE;
 		else if (strcmp(argv[i], "--verbose") == 0)
 			options->verbose = true;
 		else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc &&
@@ -318,7 +362,8 @@ static bool take_options(int argc, char **argv, struct options *options)
 		else if (!take_seeds(argv[i], options))
 			return false;
 	}
-	return options->from && options->to >= options->from;
+	return options->from && options->to >= options->from &&
+	       (options->mode != MODE_TWICE || options->to - options->from < TWICE_MAX);
 }
 
 int main(int argc, char **argv)
@@ -330,10 +375,13 @@ int main(int argc, char **argv)
 
 	options.tmpfs = stat("/dev/shm", &status) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 	if (!take_options(argc, argv, &options)) {
-		(void)fprintf(stderr, "usage: %s [--faults|--liars] [--jobs N] [--verbose] [SEEDS|FROM-TO]\n", argv[0]);
+		(void)fprintf(stderr, "usage: %s [--faults|--liars|--twice] [--jobs N] [--verbose] [SEEDS|FROM-TO]\n",
+			argv[0]);
 		return 2;
 	}
 	if (options.mode != MODE_FAULTS)
 		options.jobs = (unsigned)MIN(options.jobs, options.to - options.from + 1);
-	return (options.mode == MODE_LIARS ? catch_liars(&options) : prove(&options)) ? 0 : 1;
+	if (options.mode == MODE_LIARS)
+		return catch_liars(&options) ? 0 : 1;
+	return (options.mode == MODE_TWICE ? compare_twice(&options) : prove(&options)) ? 0 : 1;
 }
