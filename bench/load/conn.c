@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "load.h"
@@ -146,6 +147,30 @@ int conn_send(struct conn *conn, struct slice bytes)
 		bytes = slice_from(bytes, (size_t)n);
 	}
 	return 0;
+}
+
+/* One system call for all of them, and one segment for the server to wake up for, as far as they fit; TLS takes them one by one. */
+int conn_send_parts(struct conn *conn, const struct slice *parts, size_t count)
+{
+	struct iovec vectors[CONN_PARTS];
+	ssize_t n = 0;
+	int error = 0;
+
+	CHECK(count <= CONN_PARTS);
+	for (size_t i = 0; i < count; i++)
+		vectors[i] = (struct iovec){(char *)(uintptr_t)parts[i].at, parts[i].len};
+	if (!conn->ssl)
+		n = sendmsg(conn->fd, &(struct msghdr){.msg_iov = vectors, .msg_iovlen = count}, MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN)
+		return failed(conn, "write", -errno);
+	n = MAX(n, 0);
+	for (size_t i = 0; i < count && !error; i++) {
+		size_t sent = MIN((size_t)n, parts[i].len);
+
+		n -= (ssize_t)sent;
+		error = conn_send(conn, slice_from(parts[i], sent));
+	}
+	return error;
 }
 
 /* The kernel forgets this wish whenever it likes: it has to be repeated. */

@@ -135,6 +135,24 @@ int imap_start(struct imap *imap, const char *format, ...)
 	return error;
 }
 
+int imap_append(struct imap *imap, struct slice message)
+{
+	const struct load *load = imap->conn.client->load;
+	char command[256];
+	struct slice parts[] = {SLICE(""), message, SLICE("\r\n")};
+	int error;
+
+	if (load->plain_append) {
+		error = imap_start(imap, "APPEND %s {%zu}", load->mailbox, message.len);
+		if (!error)
+			error = imap_continue(imap);
+		return error ? error : conn_send_parts(&imap->conn, parts + 1, 2);
+	}
+	(void)snprintf(command, sizeof(command), "t%u APPEND %s {%zu+}\r\n", ++imap->tag, load->mailbox, message.len);
+	parts[0] = slice_of(command);
+	return conn_send_parts(&imap->conn, parts, ARRAY_LEN(parts));
+}
+
 int imap_open(struct imap *imap, struct client *client, uint64_t user)
 {
 	char name[128];

@@ -106,6 +106,8 @@ struct conn {
 MUST_CHECK int conn_open(struct conn *conn, struct client *client, const struct endpoint *to);
 void conn_close(struct conn *conn);
 MUST_CHECK int conn_send(struct conn *conn, struct slice bytes);
+enum { CONN_PARTS = 4 };
+MUST_CHECK int conn_send_parts(struct conn *conn, const struct slice *parts, size_t count); /* at most CONN_PARTS */
 /* Without its CRLF; valid until the next call. */
 MUST_CHECK int conn_line(struct conn *conn, struct slice *ret_line);
 /* A line that has to begin so. */
@@ -141,6 +143,8 @@ MUST_CHECK int imap_open(struct imap *imap, struct client *client, uint64_t user
 int imap_close(struct imap *imap); /* LOGOUT and its answers, when still whole; a failure has been counted */
 /* Sends a command behind a new tag; its answers must then be read to the end. */
 MUST_CHECK int imap_start(struct imap *imap, const char *format, ...) PRINTF_LIKE(2, 3);
+/* APPEND of a message to --mailbox, with LITERAL+ unless --plain-append is given; its answers must then be read to the end. */
+MUST_CHECK int imap_append(struct imap *imap, struct slice message);
 /* 1: an untagged response; 0: the tagged OK; negative: failed or NO or BAD, counted. Valid until the next call. */
 MUST_CHECK int imap_next(struct imap *imap, struct imap_response *ret_response);
 MUST_CHECK int imap_finish(struct imap *imap);   /* until the tagged OK; what is untagged is of no interest */

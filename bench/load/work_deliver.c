@@ -63,17 +63,8 @@ static int append_finish(struct imap *imap, uint64_t *uid)
 
 static int append_one(struct imap *imap, struct slice message, uint64_t *uid)
 {
-	struct client *client = imap->conn.client;
-	int error;
+	int error = imap_append(imap, message);
 
-	error = imap_start(
-		imap, "APPEND %s {%zu%s}", client->load->mailbox, message.len, client->load->plain_append ? "" : "+");
-	if (!error && client->load->plain_append)
-		error = imap_continue(imap);
-	if (!error)
-		error = conn_send(&imap->conn, message);
-	if (!error)
-		error = conn_send(&imap->conn, SLICE("\r\n"));
 	return error ? error : append_finish(imap, uid);
 }
 

@@ -104,11 +104,7 @@ static int append(struct mix *mix)
 
 	buffer_reset(&client->scratch);
 	messages_put(client->load->made, MESSAGE_MIXED, 1000000 + client_chance(client, 1000000), &client->scratch);
-	error = imap_start(&mix->imap, "APPEND %s {%zu+}", client->load->mailbox, client->scratch.len);
-	if (!error)
-		error = conn_send(&mix->imap.conn, buffer_slice(&client->scratch));
-	if (!error)
-		error = conn_send(&mix->imap.conn, SLICE("\r\n"));
+	error = imap_append(&mix->imap, buffer_slice(&client->scratch));
 	return error ? error : expect_answers(mix, " EXISTS", 1);
 }
 
