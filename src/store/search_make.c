@@ -11,8 +11,17 @@ enum {
 struct making {
 	struct store *store;
 	uint64_t account;
+	unsigned how;
 	struct search_files files;
 };
+
+/* Between two pieces of work. */
+static int making_goes_on(struct making *m)
+{
+	if (m->how & SEARCH_MAKE_GENTLY)
+		searcher_give_way(m->store);
+	return searcher_is_stopping(m->store) ? -ECANCELED : 0;
+}
 
 /* Numbers of emails that there are, from `first` to `last`, at most `most`. */
 static int emails_list(
@@ -82,9 +91,9 @@ static int emails_write(struct making *m, const uint32_t *numbers, size_t count,
 	if (error)
 		return error;
 	for (size_t i = 0; !error && i < count && words_builder_bytes(builder) < WORDS_BUILDER_BYTES; i++) {
-		error = searcher_is_stopping(m->store)
-				? -ECANCELED
-				: search_fill(m->store, builder, id_make(m->account, numbers[i]));
+		error = making_goes_on(m);
+		if (!error)
+			error = search_fill(m->store, builder, id_make(m->account, numbers[i]));
 		file.last = numbers[i];
 	}
 	if (!error)
@@ -96,7 +105,7 @@ static int emails_write(struct making *m, const uint32_t *numbers, size_t count,
 }
 
 /* What is in no file: between two of them all of it, behind the last one a batch or more. */
-static int gaps_fill(struct making *m, bool all)
+static int gaps_fill(struct making *m)
 {
 	uint64_t from = 1;
 	size_t next = 0;
@@ -109,7 +118,8 @@ static int gaps_fill(struct making *m, bool all)
 
 		if (from <= last)
 			error = emails_list(m, (uint32_t)from, last, EMAILS_TOGETHER, &numbers, &count);
-		if (!error && count && (all || !behind || count >= m->store->settings.search_batch))
+		if (!error && count &&
+			((m->how & SEARCH_MAKE_ALL) || !behind || count >= m->store->settings.search_batch))
 			error = emails_write(m, numbers, count, &done);
 		free(numbers);
 		from = (uint64_t)done + 1;
@@ -223,7 +233,9 @@ static int files_merge(struct making *m)
 			sum += m->files.list[--first].count;
 		if (end - first < 2)
 			continue;
-		error = searcher_is_stopping(m->store) ? -ECANCELED : run_merge(m, first, end - first);
+		error = making_goes_on(m);
+		if (!error)
+			error = run_merge(m, first, end - first);
 		end = MIN(first + 2, m->files.count + 1); /* what it became may join the one before */
 	}
 	return error;
@@ -242,7 +254,9 @@ static int files_thin_out(struct making *m)
 		error = emails_list(m, file->first, file->last, SIZE_MAX, &live, &count);
 		free(live);
 		if (!error && count <= file->count / 2)
-			error = searcher_is_stopping(m->store) ? -ECANCELED : run_merge(m, i - 1, 1);
+			error = making_goes_on(m);
+		if (!error && count <= file->count / 2)
+			error = run_merge(m, i - 1, 1);
 	}
 	return error;
 }
@@ -292,7 +306,7 @@ static void future_remove(struct making *m, const struct account_row *row)
 	run_replace(m, left, m->files.count - left, NULL);
 }
 
-static int round_make(struct making *m, unsigned how)
+static int round_make(struct making *m)
 {
 	struct account_row row;
 	int error = search_files_list(m->store, m->account, true, &m->files);
@@ -307,8 +321,8 @@ static int round_make(struct making *m, unsigned how)
 		future_remove(m, &row);
 	}
 	if (!error)
-		error = gaps_fill(m, how & SEARCH_MAKE_ALL);
-	if (!error && (how & SEARCH_MAKE_THIN))
+		error = gaps_fill(m);
+	if (!error && (m->how & SEARCH_MAKE_THIN))
 		error = files_thin_out(m);
 	if (!error)
 		error = files_merge(m);
@@ -322,10 +336,10 @@ static int round_make(struct making *m, unsigned how)
 
 int search_make(struct store *store, uint64_t account, unsigned how)
 {
-	struct making m = {.store = store, .account = account};
+	struct making m = {.store = store, .account = account, .how = how};
 	int error = 0;
 
 	for (int i = 0; !error && i < ROUNDS_MAX; i++)
-		error = round_make(&m, how);
+		error = round_make(&m);
 	return error == -EALREADY ? 0 : error;
 }

@@ -2,7 +2,13 @@
 
 #include "store/ids.h"
 
-enum { ACCOUNTS_TOGETHER = 512 };
+enum {
+	ACCOUNTS_TOGETHER = 512,
+	PIECE_US = 1000, /* of work between two pauses, at least */
+	PAUSES = 7,      /* for each part of work as many of rest */
+	PAUSE_MAX_US = 50000,
+	BEHIND = 65536 /* emails that wait: no pauses then */
+};
 
 int searcher_new(struct store *store)
 {
@@ -151,6 +157,40 @@ void searcher_look(struct store *store, uint64_t account)
 	lock_give(&store->searcher->lock);
 }
 
+/* Under the lock. Those of accounts that are not due yet do not count, as nobody has to look at them. */
+static bool is_behind(struct searcher *s)
+{
+	uint64_t emails = 0;
+
+	for (size_t i = 0; i < s->due_count && emails < BEHIND; i++) {
+		uint64_t noted = 0;
+
+		(void)number_map_get(&s->noted, s->due[i], &noted);
+		emails += noted & UINT32_MAX;
+	}
+	return emails >= BEHIND;
+}
+
+void searcher_give_way(struct store *store)
+{
+	struct searcher *s = store->searcher;
+	const struct thread_system *threads = store->settings.threads;
+	int64_t now = thread_now_us(threads), until = now + MIN((now - s->work_us) * PAUSES, (int64_t)PAUSE_MAX_US);
+	uint64_t seq;
+
+	if (now - s->work_us < PIECE_US)
+		return;
+	seq = store->log->ops->last_seq(store->log);
+	lock_take(&s->lock);
+	while (seq != s->log_seq && !s->stopping && now < until && !is_behind(s)) {
+		condition_wait_until(&s->wake, &s->lock, until);
+		now = thread_now_us(threads);
+	}
+	lock_give(&s->lock);
+	s->log_seq = seq;
+	s->work_us = now;
+}
+
 /* ---- Doing it ---- */
 
 static void failed(struct store *store, int error)
@@ -173,7 +213,8 @@ static void account_make(struct store *store, uint64_t account)
 	number_map_delete(&s->noted, account);
 	lock_give(&s->lock);
 	lock_take(&s->work);
-	error = search_make(store, account, noted >> 32 ? SEARCH_MAKE_THIN : 0);
+	s->work_us = thread_now_us(store->settings.threads);
+	error = search_make(store, account, (noted >> 32 ? SEARCH_MAKE_THIN : 0) | SEARCH_MAKE_GENTLY);
 	failed(store, error);
 	lock_give(&s->work);
 }

@@ -8,7 +8,9 @@
  *
  * The thread hears from the applier which accounts got or lost emails. When as many wait as settings.search_batch says, it writes them to a new file; a file no
  * larger than what comes behind it is merged with that, so that the number of files grows with the logarithm of the emails. It reads the index in
- * short transactions and messages as everybody does, below the priority of those who serve, and no one waits for it.
+ * short transactions and messages as everybody does, below the priority of those who serve, and no one waits for it. While records come into the
+ * journal it works an eighth of the time only, as a priority alone does not keep it from a processor that somebody wants in the next
+ * moment - but not once 65,536 emails wait: mail that never stops coming is to be found, too.
  */
 #ifndef PENFOLD_STORE_SEARCHER_H
 #define PENFOLD_STORE_SEARCHER_H
@@ -28,6 +30,8 @@ struct searcher {
 	uint64_t *due; /* accounts to be looked at */
 	size_t due_count, due_room;
 	bool told;               /* that it failed */
+	int64_t work_us;         /* since when the thread has been at work without a pause */
+	uint64_t log_seq;        /* what it last saw of the log */
 	_Atomic uint64_t opened; /* messages that searches looked into */
 };
 MUST_CHECK int searcher_new(struct store *store);
@@ -39,6 +43,8 @@ MUST_CHECK int searcher_start(struct store *store);
 void searcher_stop(struct store *store);
 bool searcher_is_on(const struct store *store);
 bool searcher_is_stopping(struct store *store);
+/* Between two pieces of work: lets those who serve go first. On the searcher's thread. */
+void searcher_give_way(struct store *store);
 /* So many emails of the account came, so many went. Any thread. */
 void searcher_note(struct store *store, uint64_t account, uint32_t came, uint32_t went);
 /* The account is worth a look, whatever was noted. */
@@ -73,8 +79,9 @@ MUST_CHECK int search_files_sweep(struct store *store);
 /* ---- Making them: search_make.c ---- */
 
 enum {
-	SEARCH_MAKE_ALL = 1,  /* even where less than a batch waits */
-	SEARCH_MAKE_THIN = 2, /* look for files whose emails are mostly gone */
+	SEARCH_MAKE_ALL = 1,    /* even where less than a batch waits */
+	SEARCH_MAKE_THIN = 2,   /* look for files whose emails are mostly gone */
+	SEARCH_MAKE_GENTLY = 4, /* on the searcher's thread, which gives way */
 };
 /* Everything there is to do for an account. -ECANCELED: the store closes. */
 MUST_CHECK int search_make(struct store *store, uint64_t account, unsigned how);

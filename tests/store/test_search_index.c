@@ -182,6 +182,45 @@ static void it_is_kept_up_as_mail_arrives(void **state)
 	assert_true(file_count(w) <= 8);
 }
 
+static void mail_that_never_stops_is_in_it_too(void **state)
+{
+	struct world *w = *state;
+	unsigned count = MESSAGES;
+	int64_t until = thread_now_us(NULL) + (int64_t)PATIENCE * 100000;
+
+	deliver_many(w, 1, MESSAGES);
+	while (emails_in_files(w) < MESSAGES && thread_now_us(NULL) < until) {
+		count++;
+		deliver_many(w, count, count);
+	}
+	assert_in_range(emails_in_files(w), MESSAGES, count);
+}
+
+/* How long a pause is after so much work. */
+static int64_t way_given_us(struct world *w, int64_t work_us)
+{
+	int64_t start = thread_now_us(NULL);
+
+	w->store->searcher->work_us = start - work_us;
+	searcher_give_way(w->store);
+	return thread_now_us(NULL) - start;
+}
+
+static void it_rests_while_mail_arrives(void **state)
+{
+	struct world *w = *state;
+	int64_t least = INT64_MAX;
+
+	/* The thread has nothing to do: these are too few. */
+	deliver_many(w, 1, 1);
+	assert_true(way_given_us(w, 4000) >= 28000);
+	deliver_many(w, 2, 2);
+	assert_true(way_given_us(w, 10000000) >= 50000);
+	for (unsigned i = 0; i < 20; i++)
+		least = MIN(least, way_given_us(w, 10000000));
+	assert_true(least < 50000);
+}
+
 static void few_messages_are_looked_into(void **state)
 {
 	struct world *w = *state;
@@ -539,6 +578,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(it_is_kept_up_as_mail_arrives, setup, teardown),
+		cmocka_unit_test_setup_teardown(mail_that_never_stops_is_in_it_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_rests_while_mail_arrives, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_messages_are_looked_into, setup, teardown),
 		cmocka_unit_test_setup_teardown(before_and_after_the_answers_are_the_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(fields_are_found_without_a_look, setup, teardown),
