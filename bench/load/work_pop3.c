@@ -193,15 +193,17 @@ void work_pop3(struct client *client)
 	maildrop_free(&drop);
 }
 
+/* A maildrop is one session's at a time: each client has its own, and goes round them. */
 void work_pop3_login(struct client *client)
 {
-	uint64_t number, messages;
+	uint64_t clients = client->load->clients, rounds = MAX(client->load->users / clients, 1);
+	uint64_t number, messages, turn = 0;
 
 	client_arrive(client);
 	while (client_next(client, &number)) {
 		uint64_t start = load_now();
 		struct conn conn;
-		int error = login(&conn, client, number);
+		int error = login(&conn, client, turn++ % rounds * clients + client->index);
 
 		if (error)
 			continue;
