@@ -88,24 +88,6 @@ size_t slice_find_last_byte(struct slice s, char byte)
 	return SIZE_MAX;
 }
 
-size_t slice_find(struct slice s, struct slice needle)
-{
-	if (needle.len == 0)
-		return 0;
-	for (size_t offset = 0; s.len - offset >= needle.len;) {
-		const char *hit = memchr(s.at + offset, needle.at[0], s.len - offset - needle.len + 1);
-
-		if (!hit)
-			break;
-		if (memcmp(hit, needle.at, needle.len) == 0)
-			return (size_t)(hit - s.at);
-		offset = (size_t)(hit - s.at) + 1;
-		if (offset > s.len)
-			break;
-	}
-	return SIZE_MAX;
-}
-
 struct slice slice_split(struct slice *rest, char separator)
 {
 	size_t at = slice_find_byte(*rest, separator);

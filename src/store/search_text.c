@@ -2,9 +2,7 @@
 
 bool search_text_has(struct slice haystack, struct slice needle)
 {
-	if (needle.len == 0)
-		return true;
-	return haystack.len >= needle.len && memmem(haystack.at, haystack.len, needle.at, needle.len);
+	return slice_find(haystack, needle) != SIZE_MAX;
 }
 
 void search_message_done(struct search *search)

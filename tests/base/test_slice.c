@@ -77,6 +77,35 @@ static void test_finding(void **state UNUSED)
 	assert_int_equal(slice_find((struct slice){NULL, 0}, SLICE("a")), SIZE_MAX);
 }
 
+/* Places near the ends, across what is looked at together, and texts in which almost every place looks like it. */
+static void test_finding_anywhere(void **state UNUSED)
+{
+	char text[80], runs[5000];
+
+	for (size_t len = 2; len <= 24; len++) {
+		for (size_t size = 0; size <= sizeof(text); size++) {
+			for (size_t at = 0; at + len <= size; at++) {
+				memset(text, 'a', size);
+				memset(text + at, 'b', len);
+				text[at + len / 2] = 'c';
+				assert_int_equal(
+					slice_find((struct slice){text, size}, (struct slice){text + at, len}), at);
+			}
+			memset(text, 'a', size);
+			memset(runs, 'a', len);
+			runs[len - 2] = 'b';
+			assert_int_equal(slice_find((struct slice){text, size}, (struct slice){runs, len}), SIZE_MAX);
+		}
+	}
+	memset(runs, 'a', sizeof(runs));
+	runs[sizeof(runs) - 2] = 'b';
+	for (size_t len = 3; len < 700; len++)
+		assert_int_equal(
+			slice_find((struct slice){runs, sizeof(runs)}, (struct slice){runs + sizeof(runs) - len, len}),
+			sizeof(runs) - len);
+	assert_int_equal(slice_find((struct slice){runs, sizeof(runs) - 2}, SLICE("aba")), SIZE_MAX);
+}
+
 static void test_splitting(void **state UNUSED)
 {
 	struct slice rest = SLICE("a,,b,");
@@ -121,6 +150,7 @@ int main(void)
 		cmocka_unit_test(test_beginnings_and_ends),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_finding),
+		cmocka_unit_test(test_finding_anywhere),
 		cmocka_unit_test(test_splitting),
 		cmocka_unit_test(test_numbers),
 	};
