@@ -66,6 +66,11 @@ bool view_has_changes(const struct view *view);
 
 /* -ENOENT: out of range. Loads entries when needed (then -EIO, -EBADMSG, -ENOMEM are possible). */
 MUST_CHECK int view_entry(struct view *view, uint32_t seq, struct entry *ret_entry);
+/*
+ * The entries from `seq` on that lie one behind the other, lent until the next call of the store; `flags` may have bits beyond FLAGS_ALL. None where an
+ * entry comes first that is gone. Errors as view_entry().
+ */
+MUST_CHECK int view_entries(struct view *view, uint32_t seq, const struct entry **ret_entries, uint32_t *ret_count);
 /* Moves *seq on to the first entry from there whose MODSEQ is above `modseq`, or behind the last. Errors as view_entry(). */
 MUST_CHECK int view_skip_unchanged(struct view *view, uint64_t modseq, uint32_t *seq);
 MUST_CHECK int view_seq_of(struct view *view, uint32_t uid, uint32_t *ret_seq); /* -ENOENT */

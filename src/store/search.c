@@ -1,6 +1,9 @@
 #include "store/search_internal.h"
 
-enum { ENTRIES_PER_LOOK = 256 /* entries decided between two looks at the clock */ };
+enum {
+	ENTRIES_PER_LOOK = 256, /* entries decided between two looks at the clock */
+	RUN_MAX = 4096          /* the same, of those that the files of words decide at once */
+};
 
 /* Without an upper bound of its own every search ends with the last UID; sets that all matches must be in narrow it. */
 static void narrow(struct search *search, const struct search_criterion *criterion)
@@ -94,7 +97,6 @@ static void message_end(struct search *search, enum search_verdict verdict, stru
 	if (verdict == VERDICT_YES && !view_entry_is_expunged(search->view, search->entry.uid))
 		uid_list_add(uids, search->entry.uid, search->entry.uid);
 	search_message_done(search);
-	search_index_message_done(search);
 	search_reset(search->root);
 	search->opened += search->stage > STAGE_DESCRIPTION;
 	search->stage = STAGE_ENTRY;
@@ -102,18 +104,43 @@ static void message_end(struct search *search, enum search_verdict verdict, stru
 	search->in_message = false;
 }
 
-/* 0, or -ENOENT after the last. */
-static int message_begin(struct search *search, uint32_t *seq)
+/* Of the entries that are there, those that the files of words decide, one behind the other; *seq is the next one's number. */
+static int run_decide(struct search *search, uint32_t *seq, struct uid_list *uids, uint32_t *looked)
 {
-	int rc;
+	enum search_verdict verdict = VERDICT_NO;
+	const struct entry *entries;
+	uint32_t count, i;
+	int rc = view_entries(search->view, *seq, &entries, &count);
+
+	if (rc)
+		return rc;
+	for (i = 0; i < MIN(count, (uint32_t)RUN_MAX) && entries[i].uid <= search->uid_last; i++) {
+		verdict = search_index_look(search, entries[i].email);
+		if (verdict == VERDICT_OPEN)
+			break;
+		if (verdict == VERDICT_YES)
+			uid_list_add(uids, entries[i].uid, entries[i].uid);
+	}
+	if (i)
+		search->uid_next = entries[i - 1].uid + 1;
+	*seq += i;
+	*looked += i;
+	return uids->error;
+}
+
+/* 0, or -ENOENT after the last. */
+static int message_begin(struct search *search, uint32_t *seq, struct uid_list *uids, uint32_t *looked)
+{
+	int rc = 0;
 
 	if (search->uid_next > search->uid_last || search->uid_next == 0)
 		return -ENOENT;
-	if (*seq == 0) {
+	if (*seq == 0)
 		rc = view_seq_from(search->view, search->uid_next, seq);
-		if (rc)
-			return rc;
-	}
+	if (!rc && *seq <= view_count(search->view) && search->index && search->index_over)
+		rc = run_decide(search, seq, uids, looked);
+	if (rc)
+		return rc;
 	if (*seq > view_count(search->view))
 		return -ENOENT;
 	rc = view_entry(search->view, (*seq)++, &search->entry);
@@ -148,14 +175,14 @@ int search_step(struct search *search, int64_t budget_us, struct uid_list *uids,
 {
 	const struct clock_source *clock = store_clock(account_store(search->mailbox->account));
 	int64_t deadline_us = clock_monotonic_us(clock) + budget_us;
-	uint32_t seq = 0;
+	uint32_t seq = 0, looked = 0;
 	bool late = false;
 	int rc = 0;
 
 	search_find_keywords(search, search->root);
 	/* What the store lent out ended with the last turn of the loop; the scan stands on a copy. */
 	search->described = false;
-	for (unsigned i = 1; !late; i++) {
+	while (!late) {
 		if (!search->in_message && search_index_is_due(search)) {
 			rc = search_index_step(search);
 			late = clock_monotonic_us(clock) >= deadline_us;
@@ -164,13 +191,15 @@ int search_step(struct search *search, int64_t budget_us, struct uid_list *uids,
 			continue;
 		}
 		if (!search->in_message)
-			rc = message_begin(search, &seq);
+			rc = message_begin(search, &seq, uids, &looked);
 		if (!rc)
 			rc = look_at_message(search, clock, deadline_us, uids, &late);
 		if (rc)
 			break;
-		if (i % ENTRIES_PER_LOOK == 0)
-			late = clock_monotonic_us(clock) >= deadline_us;
+		if (++looked < ENTRIES_PER_LOOK)
+			continue;
+		late = clock_monotonic_us(clock) >= deadline_us;
+		looked = 0;
 	}
 	if (rc && rc != -ENOENT)
 		return rc;

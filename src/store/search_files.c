@@ -21,9 +21,15 @@ static void name_path(const char *dir, const struct name *name, char *path)
 		name->file.last, name->file.count, name->epoch);
 }
 
+/* Files of another format are none of this index's. */
+static uint32_t epoch_of(const struct store *store)
+{
+	return (uint32_t)store->searcher->epoch + WORDS_FORMAT;
+}
+
 static struct name name_of(struct store *store, uint64_t account, const struct search_file *file)
 {
-	return (struct name){(uint32_t)account, (uint32_t)store->searcher->epoch, *file};
+	return (struct name){(uint32_t)account, epoch_of(store), *file};
 }
 
 static bool hex_read(struct slice *rest, size_t digits, uint32_t *ret_number)
@@ -143,8 +149,7 @@ int search_files_list(struct store *store, uint64_t account, bool remove, struct
 	for (size_t i = 0; !error && i < count; i++) {
 		const struct search_file *before = files.count ? &files.list[files.count - 1] : NULL;
 
-		if (names[i].epoch == (uint32_t)store->searcher->epoch &&
-			(!before || names[i].file.first > before->last))
+		if (names[i].epoch == epoch_of(store) && (!before || names[i].file.first > before->last))
 			error = search_files_add(&files, &names[i].file);
 		else if (remove)
 			name_remove(store, dir, &names[i]);
@@ -285,7 +290,7 @@ static int dir_sweep(struct store *store, const char *name)
 	error = dir_list(store, dir, &l);
 	names = (const struct name *)(const void *)l.names.at;
 	for (size_t i = 0; !error && i < l.names.len / sizeof(*names); i++) {
-		if (names[i].epoch != (uint32_t)store->searcher->epoch || !account_is_there(store, names[i].account))
+		if (names[i].epoch != epoch_of(store) || !account_is_there(store, names[i].account))
 			name_remove(store, dir, &names[i]);
 	}
 	buffer_free(&l.names);

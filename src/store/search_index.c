@@ -4,40 +4,14 @@
  * the last are looked at like those that are in no file.
  */
 #include "store/ids.h"
-#include "store/search_internal.h"
+#include "store/search_answers.h"
 #include "store/searcher.h"
 
 enum {
-	QUESTIONS_MAX = 32,
 	OPENED_FIRST = 8, /* messages before it is worth it */
 	WORTH = 64,       /* emails in files for each message to be looked at: beyond that these are less to read */
 	ANSWERS_MAX = 64 << 20, /* bytes */
-	LIST_TRIES = 4,
-	NOWHERE = -1
-};
-
-struct answers { /* of a file */
-	struct search_file file;
-	uint32_t *numbers;
-	uint64_t *hits[QUESTIONS_MAX]; /* a bit for each number; NULL: it does not know */
-};
-struct search_index {
-	struct words_question questions[QUESTIONS_MAX];
-	bool exact[QUESTIONS_MAX];
-	size_t question_count;
-	struct words_ask *ask;
-	struct search_files files;
-	struct answers *answers;
-	size_t answered; /* files */
-	size_t bytes;    /* of answers */
-	struct words_segment *segment;
-	bool begun;
-	unsigned tries;
-	uint64_t elsewhere; /* messages in no file */
-	/* Of the message in hand: */
-	bool found;
-	int at; /* its file, or NOWHERE */
-	uint32_t ordinal;
+	LIST_TRIES = 4
 };
 
 /* ---- The questions ---- */
@@ -121,6 +95,8 @@ static void index_free(struct search_index *x)
 	x->answers = NULL;
 	x->answered = 0;
 	x->bytes = 0;
+	x->number = x->word = 0;
+	x->at = NOWHERE;
 	words_segment_close(&x->segment);
 	search_files_free(&x->files);
 }
@@ -174,6 +150,7 @@ static int index_begin_asking(struct search *search)
 	if (!x)
 		return -ENOMEM;
 	search->index = x;
+	x->at = NOWHERE;
 	rc = questions_find(search, search->root);
 	if (!rc)
 		rc = files_find(search);
@@ -186,31 +163,38 @@ static int index_begin_asking(struct search *search)
 	return rc;
 }
 
+/* What is beyond the limit is not known. */
+static int answer_take(struct search_index *x, struct answers *a, size_t question)
+{
+	size_t bytes = (a->file.count / 64 + 1) * sizeof(uint64_t);
+	const uint64_t *sure, *hits = words_ask_hits(x->ask, question, &sure);
+	char *both;
+
+	if (!hits || x->bytes + 2 * bytes > ANSWERS_MAX)
+		return 0;
+	both = malloc(2 * bytes);
+	if (!both)
+		return -ENOMEM;
+	memcpy(both, hits, bytes);
+	memcpy(both + bytes, sure, bytes);
+	a->hits[question] = (uint64_t *)(void *)both;
+	a->sure[question] = (uint64_t *)(void *)(both + bytes);
+	x->bytes += 2 * bytes;
+	return 0;
+}
+
 static int answers_take(struct search_index *x)
 {
 	struct answers *a = &x->answers[x->answered];
-	uint32_t count = words_segment_count(x->segment);
-	size_t bytes = (count / 64 + 1) * sizeof(uint64_t);
+	int rc = 0;
 
 	a->file = x->files.list[x->answered];
-	a->numbers = malloc(count * sizeof(*a->numbers));
-	if (!a->numbers)
-		return -ENOMEM;
-	memcpy(a->numbers, words_segment_numbers(x->segment), count * sizeof(*a->numbers));
-	x->bytes += count * sizeof(*a->numbers);
-	for (size_t i = 0; i < x->question_count; i++) {
-		const uint64_t *hits = words_ask_hits(x->ask, i, &x->exact[i]);
-
-		if (!hits || x->bytes + bytes > ANSWERS_MAX)
-			continue;
-		a->hits[i] = malloc(bytes);
-		if (!a->hits[i])
-			return -ENOMEM;
-		memcpy(a->hits[i], hits, bytes);
-		x->bytes += bytes;
-	}
+	a->numbers = words_segment_take_numbers(x->segment);
+	x->bytes += a->file.count * sizeof(*a->numbers);
+	for (size_t i = 0; !rc && i < x->question_count; i++)
+		rc = answer_take(x, a, i);
 	x->answered++;
-	return 0;
+	return rc;
 }
 
 /* One that is damaged says nothing, and goes: its messages are looked at, and another one is made. */
@@ -277,71 +261,4 @@ int search_index_step(struct search *search)
 		rc = 0;
 	}
 	return rc;
-}
-
-/* ---- Answers ---- */
-
-static int ordinal_find(const struct answers *a, uint32_t number, uint32_t *ordinal)
-{
-	uint32_t low = 0, high = a->file.count, next = *ordinal + 1;
-
-	if (next < high && a->numbers[next] == number) { /* mostly messages stand in the order they came */
-		*ordinal = next;
-		return 0;
-	}
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (a->numbers[middle] < number)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == a->file.count || a->numbers[low] != number)
-		return -ENOENT;
-	*ordinal = low;
-	return 0;
-}
-
-static void message_find(struct search_index *x, uint32_t number)
-{
-	size_t i = 0;
-
-	x->found = true;
-	while (i < x->answered && x->answers[i].file.last < number)
-		i++;
-	if (i < x->answered && x->answers[i].file.first <= number) {
-		if ((int)i != x->at)
-			x->ordinal = 0;
-		x->at = (int)i;
-		if (ordinal_find(&x->answers[i], number, &x->ordinal) == 0)
-			return;
-	} else {
-		x->elsewhere++;
-	}
-	x->at = NOWHERE;
-}
-
-enum search_verdict search_index_verdict(struct search *search, const struct search_node *node)
-{
-	struct search_index *x = search->index;
-	size_t question = node->question - 1;
-	const uint64_t *hits;
-
-	if (!x || !search->index_over)
-		return VERDICT_OPEN;
-	if (!x->found)
-		message_find(x, (uint32_t)id_counter(search->entry.email));
-	hits = x->at == NOWHERE ? NULL : x->answers[x->at].hits[question];
-	if (!hits)
-		return VERDICT_OPEN;
-	if (!(hits[x->ordinal / 64] >> x->ordinal % 64 & 1))
-		return VERDICT_NO;
-	return x->exact[question] ? VERDICT_YES : VERDICT_OPEN;
-}
-
-void search_index_message_done(struct search *search)
-{
-	if (search->index)
-		search->index->found = false;
 }

@@ -86,12 +86,15 @@ bool search_open_reader(struct search *search);
 bool search_text_has(struct slice haystack, struct slice needle); /* both folded */
 void search_message_done(struct search *search);
 
-/* search_index.c: what the files of words say of the message in hand. */
+/* search_index.c: asking the files of words. */
 bool search_index_is_due(const struct search *search); /* there is something to ask first */
 MUST_CHECK int search_index_step(struct search *search);
-enum search_verdict search_index_verdict(struct search *search, const struct search_node *node);
-void search_index_message_done(struct search *search);
 void search_index_free(struct search *search);
+
+/* search_answers.c: what they said. */
+enum search_verdict search_index_verdict(struct search *search, const struct search_node *node);
+/* Of all criteria and any message, once they were asked (`index` is there, and over). */
+enum search_verdict search_index_look(struct search *search, uint64_t email);
 
 /* search_scan.c */
 void search_scan_start(struct search *search); /* looks for every leaf that is open and matters */

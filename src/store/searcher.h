@@ -2,7 +2,7 @@
  * Files of words (words/words.h) of all accounts: where they lie, and the thread that makes them.
  *
  * They lie in `<data>/search/<account / 64>/`, under names that say all there is to know of them: account, first and last email number, how many emails,
- * and a part of the epoch, which an index gets when it is made and which makes the files of the one before worthless. The directory is the
+ * and a part of the epoch, which an index gets when it is made and which makes the files of the one before worthless, as the format does. The directory is the
  * catalogue: whoever searches lists it; a file that goes away meanwhile is in a larger one. A file is synced before it gets its name, so what a
  * power cut tears has none.
  *

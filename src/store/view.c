@@ -167,9 +167,10 @@ static uint32_t gone_seq(const struct view *view, uint32_t at)
 	return at + (uint32_t)entries_from(view->mailbox, view->gone[at].uid) + 1;
 }
 
-static const struct entry *entry_at(const struct view *view, uint32_t seq)
+/* How many gone entries have a number <= seq. */
+static uint32_t gone_up_to(const struct view *view, uint32_t seq)
 {
-	uint32_t low = 0, high = view->gone_count; /* gone entries with a number <= seq */
+	uint32_t low = 0, high = view->gone_count;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
@@ -179,6 +180,13 @@ static const struct entry *entry_at(const struct view *view, uint32_t seq)
 		else
 			high = middle;
 	}
+	return low;
+}
+
+static const struct entry *entry_at(const struct view *view, uint32_t seq)
+{
+	uint32_t low = gone_up_to(view, seq);
+
 	if (low && gone_seq(view, low - 1) == seq)
 		return &view->gone[low - 1];
 	return seq - 1 - low < view->mailbox->count ? &view->mailbox->entries[seq - 1 - low] : NULL;
@@ -199,6 +207,29 @@ int view_entry(struct view *view, uint32_t seq, struct entry *ret_entry)
 		return -EBADMSG;
 	*ret_entry = *entry;
 	ret_entry->flags &= FLAGS_ALL;
+	return 0;
+}
+
+int view_entries(struct view *view, uint32_t seq, const struct entry **ret_entries, uint32_t *ret_count)
+{
+	uint32_t gone, end, count = 0;
+	size_t at;
+	int error;
+
+	if (seq == 0 || seq > view->count)
+		return -ENOENT;
+	error = view_use(view);
+	if (error)
+		return error;
+	gone = gone_up_to(view, seq);
+	end = gone < view->gone_count ? gone_seq(view, gone) : view->count + 1;
+	at = seq - 1 - gone;
+	if (!gone || gone_seq(view, gone - 1) != seq)
+		count = end - seq;
+	if (count && at + count > view->mailbox->count)
+		return -EBADMSG;
+	*ret_entries = count ? view->mailbox->entries + at : NULL;
+	*ret_count = count;
 	return 0;
 }
 

@@ -59,6 +59,36 @@ static void new_messages_are_told_once(void **state)
 	world_free(&w);
 }
 
+static void entries_are_lent_as_far_as_they_lie_together(void **state)
+{
+	static const struct {
+		uint32_t seq, count;
+	} expected[] = {{1, 1}, {2, 0}, {3, 0}, {4, 1}, {5, 0}, {6, 2}, {7, 1}};
+	const struct entry *entries = NULL;
+	uint32_t count = 0;
+	struct world w;
+	struct session s;
+
+	(void)state;
+	world_with(&w, 7);
+	select_inbox(&w, &s);
+	deliver_numbered(mailbox_inbox(w.account), 8); /* nobody was told of it */
+	assert_int_equal(view_entries(s.view, 2, &entries, &count), 0);
+	assert_int_equal(count, 6);
+	assert_int_equal(expunge(mailbox_inbox(w.account), 2, 3), 2);
+	assert_int_equal(expunge(mailbox_inbox(w.account), 5, 5), 1);
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+		assert_int_equal(view_entries(s.view, expected[i].seq, &entries, &count), 0);
+		assert_int_equal(count, expected[i].count);
+		for (uint32_t n = 0; n < count; n++)
+			assert_int_equal(entries[n].uid, expected[i].seq + n);
+	}
+	assert_int_equal(view_entries(s.view, 0, &entries, &count), -ENOENT);
+	assert_int_equal(view_entries(s.view, 8, &entries, &count), -ENOENT);
+	view_close(&s.view);
+	world_free(&w);
+}
+
 static void expunged_entries_keep_their_numbers_until_told(void **state)
 {
 	struct world w;
@@ -241,6 +271,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(new_messages_are_told_once),
+		cmocka_unit_test(entries_are_lent_as_far_as_they_lie_together),
 		cmocka_unit_test(expunged_entries_keep_their_numbers_until_told),
 		cmocka_unit_test(what_came_and_went_is_never_told),
 		cmocka_unit_test(flags_are_told_to_others_only),

@@ -25,12 +25,12 @@ struct table {
 
 struct words_builder {
 	uint64_t seed;
-	struct table tables[WORDS_STREAMS - WORDS_COLUMNS];
+	struct table tables[WORDS_STREAMS_ALL - WORDS_COLUMNS];
 	struct buffer columns[WORDS_COLUMNS]; /* varint ordinal, sized value */
 	size_t column_lengths[WORDS_COLUMNS]; /* before the message in hand */
 	struct buffer numbers;                /* uint32_t */
 	uint32_t count, number;
-	size_t in_message[WORDS_STREAMS - WORDS_COLUMNS]; /* bytes of its different terms */
+	size_t in_message[WORDS_STREAMS_ALL - WORDS_COLUMNS]; /* bytes of its different terms */
 	bool too_large;
 	int error;
 };
@@ -201,6 +201,7 @@ void words_builder_value(struct words_builder *b, enum words_stream column, stru
 	buffer_put_varint(&b->columns[column], b->count);
 	buffer_put_sized(&b->columns[column], folded);
 	note(b, buffer_error(&b->columns[column]));
+	(void)words_builder_text(b, WORDS_OF_COLUMN + column, folded, true);
 }
 
 /* A long one in pieces that overlap (pieces.c). */
@@ -396,7 +397,7 @@ int words_builder_write(
 		words_writer_stream(w, i);
 		write_column(&b->columns[i], w);
 	}
-	for (enum words_stream i = WORDS_COLUMNS; !error && i < WORDS_STREAMS; i++) {
+	for (enum words_stream i = WORDS_COLUMNS; !error && i < WORDS_STREAMS_ALL; i++) {
 		words_writer_stream(w, i);
 		error = write_terms(b, &b->tables[i - WORDS_COLUMNS], w);
 	}

@@ -4,8 +4,9 @@
  *   0    header, 64 bytes: magic, le64 epoch, le32 account, first, last, count, le64 where the directory is, le32 its bytes, unpacked bytes, CRC-32C,
  *        zeros, le32 CRC-32C of what is before
  *   64   blocks, stream by stream: a head (zstd) and, of words, postings
- *   ...  directory (zstd): varints of the numbers, each as what it is more than the one before; then of each stream how many blocks, and of each block
- *        varints bytes of its head, unpacked, bytes of its postings, le32 CRC-32C of both
+ *   ...  directory (zstd): varints of the numbers in runs that follow one another: how many are left out before it, how many more than one it has;
+ *        then of each stream how many blocks, and of each block varints bytes of its head, unpacked, bytes of its postings or, in a column, its first
+ *        ordinal as what it is more than the last block's, le32 CRC-32C of head and postings
  *
  * The head of a column's block: varint values; for each varint ordinal (as what it is more than the one before) and length; then the values. The head of
  * a block of words: varint terms; a byte for each: how many it has in common with the one before; a byte: how many it has of its own; varints: in how
@@ -33,7 +34,7 @@ enum {
 	TERM_OVERLAP = 24, /* of the pieces of a long word */
 	TERM_END = 0xff,   /* between terms in memory: no UTF-8 has it */
 };
-#define WORDS_MAGIC SLICE("PFWORDS1")
+#define WORDS_MAGIC SLICE("PFWORDS2") /* WORDS_FORMAT */
 
 /* ---- tokens.c: what a text consists of ---- */
 
@@ -91,6 +92,7 @@ MUST_CHECK int words_writer_end(struct words_writer **w, int error);
 struct block_place {
 	uint64_t at;
 	uint32_t head_bytes, raw_bytes, postings_bytes, head_crc, postings_crc;
+	uint32_t first, last; /* of a column: ordinals it may have; it has the first */
 };
 struct term_place {
 	uint32_t count, at, bytes; /* postings */
@@ -106,7 +108,7 @@ struct words_segment {
 	uint32_t count;
 	uint32_t *numbers;
 	struct block_place *blocks;
-	size_t first_block[WORDS_STREAMS + 1]; /* of each stream, in blocks[] */
+	size_t first_block[WORDS_STREAMS_ALL + 1]; /* of each stream, in blocks[] */
 	ZSTD_DCtx *unpack;
 	struct buffer stored;
 };

@@ -163,7 +163,7 @@ static int merge_run(struct merge *m)
 {
 	int error = 0;
 
-	for (enum words_stream i = 0; !error && i < WORDS_STREAMS; i++) {
+	for (enum words_stream i = 0; !error && i < WORDS_STREAMS_ALL; i++) {
 		words_writer_stream(m->writer, i);
 		error = i < WORDS_COLUMNS ? merge_values(m, i) : merge_terms(m, i);
 	}

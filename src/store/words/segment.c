@@ -81,37 +81,53 @@ static int header_read(struct words_segment *s, struct header *ret_header)
 
 static int numbers_read(struct words_segment *s, struct reader *r)
 {
-	uint64_t number = s->id.first;
+	uint64_t next = s->id.first;
 
 	s->numbers = malloc(s->count * sizeof(*s->numbers));
 	if (!s->numbers)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < s->count; i++) {
-		uint64_t more = reader_varint(r);
+	for (uint32_t i = 0; i < s->count;) {
+		uint64_t out = reader_varint(r), more = reader_varint(r), left = s->id.last + UINT64_C(1) - next;
 
-		if (r->error || (i && !more) || more > s->id.last - number)
+		if (r->error || out >= left || more >= left - out || more >= s->count - i)
 			return -EBADMSG;
-		number += more;
-		s->numbers[i] = (uint32_t)number;
+		next += out;
+		do
+			s->numbers[i++] = (uint32_t)next++;
+		while (more-- > 0);
 	}
 	return 0;
 }
 
-static int block_place_read(struct reader *r, uint64_t *at, struct block_place *place)
+static int block_place_read(struct reader *r, bool of_column, uint64_t *at, struct block_place *place)
 {
-	uint64_t head = reader_varint(r), raw = reader_varint(r), postings = reader_varint(r);
+	uint64_t head = reader_varint(r), raw = reader_varint(r), more = reader_varint(r);
 
-	*place = (struct block_place){.at = *at,
-		.head_bytes = (uint32_t)head,
-		.raw_bytes = (uint32_t)raw,
-		.postings_bytes = (uint32_t)postings,
-		.head_crc = reader_le32(r)};
+	*place = (struct block_place){
+		.at = *at, .head_bytes = (uint32_t)head, .raw_bytes = (uint32_t)raw, .head_crc = reader_le32(r)};
 	place->postings_crc = reader_le32(r);
-	*at += head + postings;
-	return r->error || head > ZSTD_compressBound(BLOCK_RAW_MAX) || raw > BLOCK_RAW_MAX ||
-			       postings > BLOCK_POSTINGS_MAX
-		       ? -EBADMSG
-		       : 0;
+	if (r->error || head > ZSTD_compressBound(BLOCK_RAW_MAX) || raw > BLOCK_RAW_MAX ||
+		more > (of_column ? WORDS_EMAILS_MAX : BLOCK_POSTINGS_MAX))
+		return -EBADMSG;
+	if (of_column)
+		place->first = (uint32_t)more;
+	else
+		place->postings_bytes = (uint32_t)more;
+	*at += head + place->postings_bytes;
+	return 0;
+}
+
+/* A message's values may go on in the next block. */
+static int ordinals_place(struct words_segment *s, size_t first, size_t end)
+{
+	for (size_t i = first + 1; i < end; i++) {
+		s->blocks[i].first += s->blocks[i - 1].first;
+		if (s->blocks[i].first >= s->count)
+			return -EBADMSG;
+	}
+	for (size_t i = first; i < end; i++)
+		s->blocks[i].last = i + 1 < end ? s->blocks[i + 1].first : s->count - 1;
+	return first < end && s->blocks[first].first >= s->count ? -EBADMSG : 0;
 }
 
 static int directory_read(struct words_segment *s, struct reader *r, uint64_t directory_at)
@@ -123,16 +139,18 @@ static int directory_read(struct words_segment *s, struct reader *r, uint64_t di
 	s->blocks = calloc(room + 1, sizeof(*s->blocks));
 	if (!error && !s->blocks)
 		error = -ENOMEM;
-	for (size_t stream = 0; !error && stream < WORDS_STREAMS; stream++) {
+	for (size_t stream = 0; !error && stream < WORDS_STREAMS_ALL; stream++) {
 		uint64_t count = reader_varint(r);
 
 		s->first_block[stream] = blocks;
 		if (count > room - blocks)
 			return -EBADMSG;
 		while (!error && count-- > 0)
-			error = block_place_read(r, &at, &s->blocks[blocks++]);
+			error = block_place_read(r, stream < WORDS_COLUMNS, &at, &s->blocks[blocks++]);
+		if (!error && stream < WORDS_COLUMNS)
+			error = ordinals_place(s, s->first_block[stream], blocks);
 	}
-	s->first_block[WORDS_STREAMS] = blocks;
+	s->first_block[WORDS_STREAMS_ALL] = blocks;
 	if (error)
 		return error;
 	return at == directory_at ? reader_finish(r) : -EBADMSG;
@@ -197,6 +215,14 @@ uint32_t words_segment_count(const struct words_segment *segment)
 const uint32_t *words_segment_numbers(const struct words_segment *segment)
 {
 	return segment->numbers;
+}
+
+uint32_t *words_segment_take_numbers(struct words_segment *segment)
+{
+	uint32_t *numbers = segment->numbers;
+
+	segment->numbers = NULL;
+	return numbers;
 }
 
 /* ---- Blocks ---- */
@@ -365,7 +391,7 @@ int block_read_values(struct words_segment *s, const struct block_place *place, 
 		places[i] = (struct value_place){(uint32_t)ordinal, (uint32_t)at, (uint32_t)bytes};
 		at += bytes;
 	}
-	if (at != r.rest.len || place->postings_bytes)
+	if (at != r.rest.len || places[0].ordinal != place->first)
 		return -EBADMSG;
 	buffer_reset(&block->text);
 	buffer_put(&block->text, r.rest);
@@ -395,7 +421,7 @@ int words_segment_verify(struct words_segment *s)
 	struct block block = BLOCK_INIT;
 	int error = scratch ? 0 : -ENOMEM;
 
-	for (size_t i = 0; !error && i < s->first_block[WORDS_STREAMS]; i++)
+	for (size_t i = 0; !error && i < s->first_block[WORDS_STREAMS_ALL]; i++)
 		error = i < s->first_block[WORDS_COLUMNS] ? block_read_values(s, &s->blocks[i], &block)
 							  : terms_verify(s, &s->blocks[i], &block, scratch);
 	block_free(&block);

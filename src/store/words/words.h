@@ -6,13 +6,15 @@
  * below a CRC-32C) and costs only the time to look at the messages themselves.
  *
  * What is in it, all as mail_text_fold() left it:
- *   columns  the values of Subject, From, To, Cc and Bcc as they are: any string in them is found without further ado
- *   words    of bodies, and of headers ("NAME: VALUE"): each different one once, with the messages that have it
+ *   columns  the values of Subject, From, To, Cc and Bcc as they are
+ *   words    of bodies, of headers ("NAME: VALUE"), and of each column: each different one once, with the messages that have it
  *
  * Words are runs of letters and digits; of scripts that put no space between words every two neighbouring characters are one; each other character
  * stands by itself. So a string within one word, one or two characters of such a script and any single character are answered exactly, as all words are looked
- * through for it; any other string by the messages that have all the pieces it consists of: those may have it, all others have not.
- * Words longer than WORDS_TERM_MAX are kept as overlapping pieces. Strings that are not UTF-8 are not answered at all.
+ * through for it; any other string by the messages that have all the pieces it consists of: those may have it, all others have not. In a column it is
+ * then looked for in the values of those messages, but for a few that are cheaper to look at otherwise.
+ * Words longer than WORDS_TERM_MAX are kept as overlapping pieces. Strings that are not UTF-8 are looked for in all values of a column, and of words not
+ * answered at all.
  *
  * File operations go through struct file_system. No function here takes a lock; an object belongs to one thread at a time. -EBADMSG: damaged;
  * -ENOENT: not there.
@@ -32,9 +34,12 @@ enum words_stream {
 	WORDS_COLUMNS, /* how many of these */
 	WORDS_BODY = WORDS_COLUMNS,
 	WORDS_HEAD,
-	WORDS_STREAMS
+	WORDS_STREAMS,
+	WORDS_OF_COLUMN = WORDS_STREAMS, /* within a file: the words of each column */
+	WORDS_STREAMS_ALL = WORDS_OF_COLUMN + WORDS_COLUMNS
 };
 enum {
+	WORDS_FORMAT = 2,            /* whoever keeps files in another one has none */
 	WORDS_TERM_MAX = 128,        /* bytes */
 	WORDS_EMAILS_MAX = 131072,   /* in a file */
 	WORDS_OF_EMAIL_MAX = 262144, /* bytes of different words in one text of an email: what has more is not listed */
@@ -72,7 +77,9 @@ MUST_CHECK int words_segment_open(const struct file_system *files, const char *p
 void words_segment_close(struct words_segment **segment);
 uint32_t words_segment_count(const struct words_segment *segment);
 const uint32_t *words_segment_numbers(const struct words_segment *segment); /* ascending */
-MUST_CHECK int words_segment_verify(struct words_segment *segment);         /* reads all of it */
+/* They are the caller's from now on, to be given to free(); a segment without them can only be asked. */
+uint32_t *words_segment_take_numbers(struct words_segment *segment);
+MUST_CHECK int words_segment_verify(struct words_segment *segment); /* reads all of it */
 
 /* Makes one of several, given in the order of their ranges, with those numbers (ascending) that they list and `live` has. */
 MUST_CHECK int words_merge(struct words_segment *const *from, size_t count, const uint32_t *live, size_t live_count,
@@ -93,8 +100,8 @@ MUST_CHECK int words_ask_begin(struct words_ask *ask, struct words_segment *segm
 /* One block of it, well below a millisecond; *ret_done after the last. */
 MUST_CHECK int words_ask_step(struct words_ask *ask, bool *ret_done);
 /*
- * Bit i: the file's i-th number has it, or, unless *ret_exact, may have it; NULL: all may. Until the next words_ask_begin().
+ * Bit i: the file's i-th number may have it, and has it when it is in *ret_sure, too; NULL: all may. Until the next words_ask_begin().
  */
-const uint64_t *words_ask_hits(const struct words_ask *ask, size_t question, bool *ret_exact);
+const uint64_t *words_ask_hits(const struct words_ask *ask, size_t question, const uint64_t **ret_sure);
 
 #endif

@@ -19,10 +19,11 @@ struct words_writer {
 	struct buffer out; /* not written yet */
 	uint64_t offset;   /* of the next block */
 	enum words_stream stream;
-	struct buffer directory, blocks[WORDS_STREAMS];
-	uint32_t block_count[WORDS_STREAMS];
+	struct buffer directory, blocks[WORDS_STREAMS_ALL];
+	uint32_t block_count[WORDS_STREAMS_ALL];
 	/* The block that fills: */
 	uint32_t in_block, ordinal;
+	uint32_t first, first_before; /* of a column's block, and of the last one: its first ordinal */
 	struct buffer shared, own, numbers, text, postings, raw, before;
 	size_t bytes;
 };
@@ -96,13 +97,14 @@ static void block_flush(struct words_writer *w)
 	bytes = put_packed(w, buffer_slice(&w->raw), &crc);
 	buffer_put_varint(blocks, bytes);
 	buffer_put_varint(blocks, w->raw.len);
-	buffer_put_varint(blocks, w->postings.len);
+	buffer_put_varint(blocks, w->stream < WORDS_COLUMNS ? w->first - w->first_before : w->postings.len);
 	buffer_put_le32(blocks, crc);
 	buffer_put_le32(blocks, crc32c(0, w->postings.at, w->postings.len));
 	put(w, buffer_slice(&w->postings));
 	w->block_count[w->stream]++;
 	w->in_block = 0;
 	w->ordinal = 0;
+	w->first_before = w->first;
 	w->bytes = 0;
 	buffer_reset(&w->shared);
 	buffer_reset(&w->own);
@@ -118,6 +120,7 @@ void words_writer_stream(struct words_writer *w, enum words_stream stream)
 	CHECK(stream >= w->stream);
 	block_flush(w);
 	w->stream = stream;
+	w->first_before = 0;
 }
 
 static size_t in_common(struct slice a, struct slice b)
@@ -153,6 +156,8 @@ void words_writer_term(struct words_writer *w, struct slice term, const uint32_t
 void words_writer_value(struct words_writer *w, uint32_t ordinal, struct slice value)
 {
 	CHECK(w->stream < WORDS_COLUMNS && ordinal >= w->ordinal && value.len <= VALUE_MAX);
+	if (!w->in_block)
+		w->first = ordinal;
 	buffer_put_varint(&w->numbers, ordinal - w->ordinal);
 	buffer_put_varint(&w->numbers, value.len);
 	buffer_put(&w->text, value);
@@ -172,11 +177,22 @@ static void writer_free(struct words_writer **w)
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		buffer_free(all[i]);
-	for (size_t i = 0; i < WORDS_STREAMS; i++)
+	for (size_t i = 0; i < WORDS_STREAMS_ALL; i++)
 		buffer_free(&(*w)->blocks[i]);
 	ZSTD_freeCCtx((*w)->pack);
 	free(*w);
 	*w = NULL;
+}
+
+static void put_numbers(const uint32_t *numbers, uint32_t count, uint64_t next, struct buffer *out)
+{
+	for (uint32_t i = 0, end; i < count; i = end) {
+		for (end = i + 1; end < count && numbers[end] == numbers[end - 1] + 1; end++)
+			;
+		buffer_put_varint(out, numbers[i] - next);
+		buffer_put_varint(out, end - i - 1);
+		next = (uint64_t)numbers[end - 1] + 1;
+	}
 }
 
 int words_writer_new(const struct file_system *files, const char *path, const struct words_id *id,
@@ -197,10 +213,9 @@ int words_writer_new(const struct file_system *files, const char *path, const st
 	w->directory = BUFFER_INIT(DIRECTORY_RAW_MAX);
 	w->shared = w->own = w->numbers = w->text = w->raw = w->before = BUFFER_INIT(BLOCK_RAW_MAX);
 	w->postings = BUFFER_INIT(BLOCK_POSTINGS_MAX);
-	for (size_t i = 0; i < WORDS_STREAMS; i++)
+	for (size_t i = 0; i < WORDS_STREAMS_ALL; i++)
 		w->blocks[i] = BUFFER_INIT(DIRECTORY_RAW_MAX);
-	for (uint32_t i = 0; i < count; i++)
-		buffer_put_varint(&w->directory, numbers[i] - (i ? numbers[i - 1] : id->first));
+	put_numbers(numbers, count, id->first, &w->directory);
 	w->pack = ZSTD_createCCtx();
 	error = w->pack ? files->open(files->context, path, FILE_WRITE, &w->file) : -ENOMEM;
 	if (error) {
@@ -241,7 +256,7 @@ int words_writer_end(struct words_writer **writer, int error)
 
 	note(w, error);
 	block_flush(w);
-	for (size_t i = 0; i < WORDS_STREAMS; i++) {
+	for (size_t i = 0; i < WORDS_STREAMS_ALL; i++) {
 		buffer_put_varint(&w->directory, w->block_count[i]);
 		buffer_put(&w->directory, buffer_slice(&w->blocks[i]));
 		note(w, buffer_error(&w->blocks[i]));
