@@ -86,6 +86,13 @@ void buffer_printf(struct buffer *b, const char *format, ...)
 	va_end(args);
 }
 
+void buffer_recycle(struct buffer *b, size_t keep)
+{
+	if (b->room > keep)
+		buffer_free(b);
+	buffer_reset(b);
+}
+
 void buffer_truncate(struct buffer *b, size_t len)
 {
 	CHECK(len <= b->len);

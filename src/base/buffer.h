@@ -30,6 +30,8 @@ static inline void buffer_reset(struct buffer *b)
 	b->len = 0;
 	b->error = 0;
 }
+/* The same; what is more than `keep` bytes is given back. */
+void buffer_recycle(struct buffer *b, size_t keep);
 MUST_CHECK static inline int buffer_error(const struct buffer *b)
 {
 	return b->error;

@@ -15,8 +15,9 @@ static void message_release(struct fetch_run *run)
 {
 	body_reader_free(&run->reader);
 	fetch_decoding_free(run);
-	if (run->scratch.room > SCRATCH_KEPT_BYTES)
-		buffer_free(&run->scratch);
+	buffer_recycle(&run->scratch, SCRATCH_KEPT_BYTES);
+	buffer_recycle(&run->packed, SCRATCH_KEPT_BYTES);
+	buffer_free(&run->packed);
 	run->in_message = false;
 	run->found = run->unpacked = false;
 }
@@ -27,6 +28,7 @@ static void fetch_release(void *state)
 
 	message_release(run);
 	buffer_free(&run->scratch);
+	buffer_free(&run->packed);
 	uid_list_free(&run->uids);
 	uid_list_free(&run->vanished);
 	uid_list_free(&run->made_seen);
@@ -203,6 +205,7 @@ enum imap_run cmd_fetch(struct imap_session *s, const struct imap_command *comma
 	run->sets_seen = run->args->sets_seen && !s->read_only;
 	run->piece_bytes = sync_piece_bytes(s);
 	run->scratch = BUFFER_INIT(FETCH_SCRATCH_BYTES_MAX);
+	run->packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
 	run->made_seen = UID_LIST_INIT(SEEN_MESSAGES_MAX);
 	rc = fetch_prepare(s, command, run);
 	if (rc) {

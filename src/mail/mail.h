@@ -102,6 +102,7 @@ MUST_CHECK int mail_parser_finish(struct mail_parser *parser, const struct mail_
 
 /* ---- The stored form ---- */
 
+enum { MAIL_PACKED_BYTES_MAX = 1 << 26 };
 void mail_pack(const struct mail_message *message, struct buffer *out);
 /*
  * Reads a packed message. Every slice points into `packed`; the parts and references are made in `arena`.

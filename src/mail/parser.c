@@ -121,11 +121,8 @@ static void memory_trim(struct mail_parser *parser)
 	struct buffer *buffers[BUFFERS];
 
 	buffers_of(parser, buffers);
-	for (unsigned i = 0; i < BUFFERS; i++) {
-		if (buffers[i]->room > KEEP_BYTES)
-			buffer_free(buffers[i]);
-		buffer_reset(buffers[i]);
-	}
+	for (unsigned i = 0; i < BUFFERS; i++)
+		buffer_recycle(buffers[i], KEEP_BYTES);
 	free(parser->reference_slices);
 	parser->reference_slices = NULL;
 	if (parser->room > KEEP_PARTS) {

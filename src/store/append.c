@@ -101,7 +101,7 @@ static int put_item(struct adding *a, size_t i)
 	entry.email.bytes = ingest->bytes;
 	entry.email.frames = (struct op_list){ingest->frame_count + (ingest->stored.len > 0), buffer_slice(&a->frames)};
 	entry.email.hashes = (struct op_list){fresh_hashes, buffer_slice(&a->hashes)};
-	entry.email.packed = buffer_slice(&ingest->packed);
+	entry.email.described = buffer_slice(&ingest->described);
 	append_entry_put(a->list, &entry);
 	return 0;
 }

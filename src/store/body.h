@@ -18,16 +18,6 @@ MUST_CHECK int frame_unpack(struct store *store, struct slice stored, struct buf
 MUST_CHECK int frame_write(struct store *store, struct slice stored, struct frame_ref *ref);
 void frame_contexts_free_all(struct dictionaries *dictionaries);
 
-void dictionaries_init(struct store *store);
-MUST_CHECK int dictionaries_load(struct store *store);
-void dictionaries_free(struct store *store);
-MUST_CHECK int dictionary_learn(struct store *store, uint32_t id, struct slice bytes); /* from the index or a record */
-void dictionary_sample(struct store *store, struct slice message);
-bool dictionary_is_due(struct store *store);
-MUST_CHECK int dictionary_train(struct store *store); /* upkeep thread */
-/* Writes it again, at the end of the journal. */
-MUST_CHECK int dictionary_rewrite(struct store *store, uint32_t id, uint64_t *ret_seq);
-
 /* body.c: without an account, for checks and the search index: from the disk itself, and keeping nothing. -ENOENT: a segment is gone. */
 MUST_CHECK int body_reader_for_row(struct store *store, const struct email_row *row, struct body_reader **ret_reader);
 /*
@@ -55,7 +45,8 @@ struct ingest {
 	struct buffer stored; /* the last frame, compressed: goes into the email's own record */
 	struct buffer frames; /* frame_ref of those written ahead */
 	struct buffer packed;
-	struct buffer hashes; /* le64 each: of References, then of the Message-ID */
+	struct buffer described; /* `packed` in its stored form: description.h */
+	struct buffer hashes;    /* le64 each: of References, then of the Message-ID */
 	uint32_t frame_count, hash_count, last_raw_bytes;
 	uint64_t bytes;
 	struct mail_canon canon;

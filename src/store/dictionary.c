@@ -8,9 +8,17 @@ enum {
 	SAMPLES_BYTES_MAX = 1 << 20,
 	SAMPLE_BYTES_MAX = 8192,
 	SAMPLE_BYTES_MIN = 64,
-	DICTIONARY_BYTES = 32768,
+	DICTIONARY_BYTES_MAX = 32768,
 	ZSTD_LEVEL = 1
 };
+/* LZ4 finds nothing in a larger one that would be worth what it takes of the processor's cache. */
+static const size_t dictionary_bytes[DICTIONARY_KINDS] = {
+	[DICTIONARY_MESSAGES] = DICTIONARY_BYTES_MAX, [DICTIONARY_DESCRIPTIONS] = DICTIONARY_BYTES_MAX / 2};
+
+enum dictionary_kind dictionary_kind(uint32_t id)
+{
+	return id & DICTIONARY_DESCRIPTION_ID ? DICTIONARY_DESCRIPTIONS : DICTIONARY_MESSAGES;
+}
 
 void dictionaries_init(struct store *store)
 {
@@ -21,18 +29,19 @@ static void dictionary_free(struct dictionary *dictionary)
 {
 	ZSTD_freeCDict(dictionary->pack);
 	ZSTD_freeDDict(dictionary->unpack);
+	free(dictionary->describe);
 	free(dictionary->bytes);
 	free(dictionary);
 }
 
-static void samples_free(struct dictionaries *d)
+static void samples_free(struct dictionary_training *t)
 {
-	free(d->samples);
-	free(d->sample_bytes);
-	d->samples = NULL;
-	d->sample_bytes = NULL;
-	d->sample_count = d->samples_len = 0;
-	d->ready = false;
+	free(t->samples);
+	free(t->sample_bytes);
+	t->samples = NULL;
+	t->sample_bytes = NULL;
+	t->sample_count = t->samples_len = 0;
+	t->ready = false;
 }
 
 void dictionaries_free(struct store *store)
@@ -45,21 +54,61 @@ void dictionaries_free(struct store *store)
 		d->all = dictionary->next;
 		dictionary_free(dictionary);
 	}
-	samples_free(d);
+	for (int kind = 0; kind < DICTIONARY_KINDS; kind++)
+		samples_free(&d->training[kind]);
 	frame_contexts_free_all(d);
 	lock_free(&d->lock);
 }
 
+const struct dictionary *dictionary_current(struct store *store, enum dictionary_kind kind)
+{
+	return atomic_load(&store->dictionaries.training[kind].current);
+}
+
 const struct dictionary *dictionary_find(struct store *store, uint32_t id)
 {
-	struct dictionary *dictionary;
+	/* The newest is what nearly everything is packed with, and never changed: no lock for it. */
+	const struct dictionary *dictionary = dictionary_current(store, dictionary_kind(id));
 
+	if (dictionary && dictionary->id == id)
+		return dictionary;
 	lock_take(&store->dictionaries.lock);
 	dictionary = store->dictionaries.all;
 	while (dictionary && dictionary->id != id)
 		dictionary = dictionary->next;
 	lock_give(&store->dictionaries.lock);
 	return dictionary;
+}
+
+struct slice dictionary_content(const struct dictionary *dictionary)
+{
+	return slice_make(dictionary->bytes + dictionary->head, dictionary->len - dictionary->head);
+}
+
+/* LZ4 keeps a pointer to the content, which stays where it is. */
+static void describe_prepare(struct dictionary *dictionary)
+{
+	size_t head = ZDICT_getDictHeaderSize(dictionary->bytes, dictionary->len);
+	struct slice content;
+
+	dictionary->head = ZDICT_isError(head) || head > dictionary->len ? 0 : head;
+	content = dictionary_content(dictionary);
+	dictionary->describe = calloc(1, sizeof(*dictionary->describe));
+	if (dictionary->describe) {
+		(void)LZ4_initStream(dictionary->describe, sizeof(*dictionary->describe));
+		(void)LZ4_loadDict(dictionary->describe, content.at, (int)content.len);
+	}
+}
+
+static bool dictionary_prepare(struct dictionary *dictionary)
+{
+	if (dictionary_kind(dictionary->id) == DICTIONARY_DESCRIPTIONS) {
+		describe_prepare(dictionary);
+		return dictionary->describe;
+	}
+	dictionary->pack = ZSTD_createCDict(dictionary->bytes, dictionary->len, ZSTD_LEVEL);
+	dictionary->unpack = ZSTD_createDDict(dictionary->bytes, dictionary->len);
+	return dictionary->pack && dictionary->unpack;
 }
 
 int dictionary_learn(struct store *store, uint32_t id, struct slice bytes)
@@ -74,11 +123,7 @@ int dictionary_learn(struct store *store, uint32_t id, struct slice bytes)
 	dictionary->bytes = malloc(bytes.len + 1);
 	if (dictionary->bytes && bytes.len)
 		memcpy(dictionary->bytes, bytes.at, bytes.len);
-	if (dictionary->bytes) {
-		dictionary->pack = ZSTD_createCDict(dictionary->bytes, bytes.len, ZSTD_LEVEL);
-		dictionary->unpack = ZSTD_createDDict(dictionary->bytes, bytes.len);
-	}
-	if (!dictionary->pack || !dictionary->unpack) {
+	if (!dictionary->bytes || !dictionary_prepare(dictionary)) {
 		dictionary_free(dictionary);
 		return -ENOMEM;
 	}
@@ -87,6 +132,16 @@ int dictionary_learn(struct store *store, uint32_t id, struct slice bytes)
 	d->all = dictionary;
 	lock_give(&d->lock);
 	return 0;
+}
+
+/* The newest of a kind, if there is one. */
+static struct dictionary *dictionary_newest(struct dictionaries *d, enum dictionary_kind kind)
+{
+	struct dictionary *dictionary = d->all;
+
+	while (dictionary && dictionary_kind(dictionary->id) != kind)
+		dictionary = dictionary->next;
+	return dictionary;
 }
 
 int dictionaries_load(struct store *store)
@@ -108,58 +163,71 @@ int dictionaries_load(struct store *store)
 	mdb_txn_abort(txn);
 	if (error != -ENOENT)
 		return error;
-	atomic_store(&d->current, d->all);
-	atomic_store(&d->wanted, !d->all);
+	for (int kind = 0; kind < DICTIONARY_KINDS; kind++) {
+		struct dictionary *newest = dictionary_newest(d, kind);
+
+		atomic_store(&d->training[kind].current, newest);
+		atomic_store(&d->training[kind].wanted, !newest);
+	}
 	return 0;
 }
 
 /* ---- Training ---- */
 
-void dictionary_sample(struct store *store, struct slice message)
+void dictionary_sample(struct store *store, enum dictionary_kind kind, struct slice sample)
 {
 	struct dictionaries *d = &store->dictionaries;
+	struct dictionary_training *t = &d->training[kind];
 	bool full = false;
 
-	if (!atomic_load_explicit(&d->wanted, memory_order_relaxed) || message.len < SAMPLE_BYTES_MIN ||
-		message.len > DICTIONARY_MESSAGE_MAX)
+	if (!atomic_load_explicit(&t->wanted, memory_order_relaxed) || sample.len < SAMPLE_BYTES_MIN ||
+		sample.len > DICTIONARY_MESSAGE_MAX)
 		return;
-	message = slice_first(message, SAMPLE_BYTES_MAX);
+	sample = slice_first(sample, SAMPLE_BYTES_MAX);
 	lock_take(&d->lock);
-	if (!d->samples && !d->ready) {
-		d->samples = malloc(SAMPLES_BYTES_MAX);
-		d->sample_bytes = malloc(SAMPLES_MAX * sizeof(*d->sample_bytes));
+	if (!t->samples && !t->ready) {
+		t->samples = malloc(SAMPLES_BYTES_MAX);
+		t->sample_bytes = malloc(SAMPLES_MAX * sizeof(*t->sample_bytes));
 	}
-	if (d->samples && d->sample_bytes && !d->ready) {
-		memcpy(d->samples + d->samples_len, message.at, message.len);
-		d->samples_len += message.len;
-		d->sample_bytes[d->sample_count++] = message.len;
-		full = d->sample_count == SAMPLES_MAX || d->samples_len > SAMPLES_BYTES_MAX - SAMPLE_BYTES_MAX;
+	if (t->samples && t->sample_bytes && !t->ready) {
+		memcpy(t->samples + t->samples_len, sample.at, sample.len);
+		t->samples_len += sample.len;
+		t->sample_bytes[t->sample_count++] = sample.len;
+		full = t->sample_count == SAMPLES_MAX || t->samples_len > SAMPLES_BYTES_MAX - SAMPLE_BYTES_MAX;
 	}
 	if (full) {
-		d->ready = true;
-		atomic_store(&d->wanted, false);
+		t->ready = true;
+		atomic_store(&t->wanted, false);
 	}
 	lock_give(&d->lock);
 	if (full)
 		upkeep_wake(store);
 }
 
-bool dictionary_is_due(struct store *store)
+static bool training_is_due(struct dictionaries *d, enum dictionary_kind kind)
 {
 	bool ready;
 
-	lock_take(&store->dictionaries.lock);
-	ready = store->dictionaries.ready;
-	lock_give(&store->dictionaries.lock);
+	lock_take(&d->lock);
+	ready = d->training[kind].ready;
+	lock_give(&d->lock);
 	return ready;
 }
 
+bool dictionary_is_due(struct store *store)
+{
+	return training_is_due(&store->dictionaries, DICTIONARY_MESSAGES) ||
+	       training_is_due(&store->dictionaries, DICTIONARY_DESCRIPTIONS);
+}
+
 /* In the journal, and durable, before the first frame that needs it. */
-static int dictionary_adopt(struct store *store, struct slice bytes)
+static int dictionary_adopt(struct store *store, enum dictionary_kind kind, struct slice bytes)
 {
 	struct dictionaries *d = &store->dictionaries;
-	uint32_t id = d->all ? d->all->id + 1 : 1;
-	struct buffer record = BUFFER_INIT(DICTIONARY_BYTES + 4);
+	struct dictionary *newest = dictionary_newest(d, kind);
+	uint32_t first = kind == DICTIONARY_DESCRIPTIONS ? DICTIONARY_DESCRIPTION_ID : 0;
+	uint32_t id = (newest ? newest->id : first) + 1;
+	struct buffer record = BUFFER_INIT(DICTIONARY_BYTES_MAX + 4);
 	struct appending what = {.kind = RECORD_DICTIONARY};
 	uint64_t seq;
 	int error;
@@ -175,29 +243,40 @@ static int dictionary_adopt(struct store *store, struct slice bytes)
 	if (!error)
 		error = dictionary_learn(store, id, bytes);
 	if (!error)
-		atomic_store(&d->current, d->all);
+		atomic_store(&d->training[kind].current, d->all);
 	buffer_free(&record);
 	return error;
 }
 
-int dictionary_train(struct store *store)
+static int kind_train(struct store *store, enum dictionary_kind kind)
 {
 	struct dictionaries *d = &store->dictionaries;
-	char *bytes = malloc(DICTIONARY_BYTES);
+	struct dictionary_training *t = &d->training[kind];
+	char *bytes = malloc(DICTIONARY_BYTES_MAX);
 	size_t len = 0;
 	int error = bytes ? 0 : -ENOMEM;
 
 	/* Nobody adds samples any more: they are this thread's now. */
 	if (!error)
 		len = ZDICT_trainFromBuffer(
-			bytes, DICTIONARY_BYTES, d->samples, d->sample_bytes, (unsigned)d->sample_count);
-	/* Messages that have nothing in common do without. */
+			bytes, dictionary_bytes[kind], t->samples, t->sample_bytes, (unsigned)t->sample_count);
+	/* Texts that have nothing in common do without. */
 	if (!error && !ZDICT_isError(len))
-		error = dictionary_adopt(store, slice_make(bytes, len));
+		error = dictionary_adopt(store, kind, slice_make(bytes, len));
 	lock_take(&d->lock);
-	samples_free(d);
+	samples_free(t);
 	lock_give(&d->lock);
 	free(bytes);
+	return error;
+}
+
+int dictionary_train(struct store *store)
+{
+	int error = 0;
+
+	for (int kind = 0; !error && kind < DICTIONARY_KINDS; kind++)
+		if (training_is_due(&store->dictionaries, kind))
+			error = kind_train(store, kind);
 	return error;
 }
 

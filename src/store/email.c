@@ -1,5 +1,6 @@
 /* Finding emails: in a pending record, or in the index. */
 #include "store/body.h"
+#include "store/description.h"
 #include "store/ids.h"
 #include "store/resident.h"
 
@@ -54,7 +55,7 @@ static int pending_find(struct shard *shard, const struct pending *pending, uint
 		.bytes = item.email.bytes,
 		.home = record.place.segment,
 		.frames = {item.email.frames.count, buffer_slice(frames)},
-		.packed = item.email.packed};
+		.described = item.email.described};
 	return buffer_error(frames);
 }
 
@@ -74,7 +75,7 @@ int email_row_find(struct account *account, uint64_t id, struct email_row *ret_r
 	return error ? error : email_row_read(value, ret_row);
 }
 
-int email_find(struct account *account, uint64_t id, struct email *ret_email)
+int email_find(struct account *account, uint64_t id, struct buffer *room, struct email *ret_email)
 {
 	struct buffer frames = BUFFER_INIT(1 << 26);
 	struct email_row row;
@@ -82,6 +83,8 @@ int email_find(struct account *account, uint64_t id, struct email *ret_email)
 
 	buffer_free(&frames);
 	if (!error)
-		*ret_email = (struct email){id, row.thread, row.bytes, row.packed};
+		error = description_read(account->shard->store, row.described, room);
+	if (!error)
+		*ret_email = (struct email){id, row.thread, row.bytes, buffer_slice(room)};
 	return error;
 }

@@ -42,11 +42,13 @@ MUST_CHECK int mailbox_append(struct mailbox *mailbox, const struct append_item 
 struct email {
 	uint64_t id, thread;
 	uint64_t bytes;
-	struct slice
-		packed; /* for mail_unpack(); valid until the next call that changes something, account_open(), or the end of this turn of the loop */
+	struct slice packed; /* for mail_unpack(); in the caller's `room` */
 };
-/* -ENOENT when it is not there (any more). Emails of expunged entries are found until their retention ends. */
-MUST_CHECK int email_find(struct account *account, uint64_t id, struct email *ret_email);
+/*
+ * `room` is emptied and takes the description (at most MAIL_PACKED_BYTES_MAX). -ENOENT when the email is not there (any more), -EBADMSG when it
+ * cannot be read. Emails of expunged entries are found until their retention ends.
+ */
+MUST_CHECK int email_find(struct account *account, uint64_t id, struct buffer *room, struct email *ret_email);
 
 /*
  * Reads canonical bytes of the message, decompressing the frames it needs. A reader keeps the segments it reads from alive and holds at most one

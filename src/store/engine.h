@@ -12,6 +12,7 @@
 #define PENFOLD_STORE_ENGINE_H
 
 #include "base/thread.h"
+#include "store/dictionary.h"
 #include "store/email.h"
 #include "store/index.h"
 #include "store/number_map.h"
@@ -47,23 +48,6 @@ struct applier {
 	uint64_t wanted;  /* somebody waits for this one: do not dawdle */
 	bool stopping, failed;
 	bool closing; /* nobody is to wait any more: a full disk may keep the index back for ever */
-};
-
-/* ---- Dictionaries and compression contexts (frame.c, dictionary.c) ---- */
-
-struct dictionary;
-enum { CONTEXTS_MAX = 16 };
-struct dictionaries {
-	struct lock lock;
-	struct dictionary *all; /* newest first; never freed before the store is closed */
-	_Atomic(struct dictionary *) current;
-	char *samples; /* small messages to train from; NULL when none are wanted */
-	size_t *sample_bytes;
-	size_t sample_count, samples_len;
-	atomic_bool wanted; /* take samples */
-	bool ready;         /* enough of them: the upkeep thread trains */
-	struct frame_contexts *idle[CONTEXTS_MAX];
-	unsigned idle_count;
 };
 
 /* ---- Housekeeping thread (upkeep.c) ---- */

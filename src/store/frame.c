@@ -116,8 +116,8 @@ static const struct dictionary *dictionary_for(struct store *store, struct slice
 {
 	if (!whole_message || text.len > DICTIONARY_MESSAGE_MAX)
 		return NULL;
-	dictionary_sample(store, text);
-	return atomic_load(&store->dictionaries.current);
+	dictionary_sample(store, DICTIONARY_MESSAGES, text);
+	return dictionary_current(store, DICTIONARY_MESSAGES);
 }
 
 static int pack_whole(

@@ -90,8 +90,10 @@ int index_email_put(struct index_rows *rows, uint64_t id, const struct email_row
 int index_email(struct rows *base, const struct email_description *email, const struct folding *record)
 {
 	struct index_rows *rows = index_rows_of(base);
-	struct email_row row = {
-		.thread = email->thread, .bytes = email->bytes, .home = record->place.segment, .packed = email->packed};
+	struct email_row row = {.thread = email->thread,
+		.bytes = email->bytes,
+		.home = record->place.segment,
+		.described = email->described};
 	int error = 0;
 
 	if (id_account(email->id) != base->account)

@@ -1,12 +1,12 @@
 /* A message on its way in: canonical line ends, parsed, compressed frame by frame as it comes. */
 #include "store/body.h"
+#include "store/description.h"
 
 enum {
 	INGESTS_IDLE_MAX = 64,
 	PIECE_BYTES = 65536,
 	RAW_MAX = FRAME_RAW_BYTES + 2 * PIECE_BYTES,
 	STORED_MAX = FRAME_RAW_BYTES * 2,
-	PACKED_MAX = 1 << 26,
 	KEEP_BYTES = 131072 /* an idle ingest's buffers may be that large */
 };
 
@@ -64,7 +64,8 @@ static struct ingest *ingest_make(struct store *store)
 	ingest->raw = BUFFER_INIT(RAW_MAX);
 	ingest->stored = BUFFER_INIT(STORED_MAX);
 	ingest->frames = BUFFER_INIT(1 << 26);
-	ingest->packed = BUFFER_INIT(PACKED_MAX);
+	ingest->packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
+	ingest->described = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
 	ingest->hashes = BUFFER_INIT(4096);
 	ingest->hold = FRAMES_HOLD_INIT;
 	return ingest;
@@ -94,15 +95,9 @@ static void ingest_destroy(struct ingest *ingest)
 	buffer_free(&ingest->stored);
 	buffer_free(&ingest->frames);
 	buffer_free(&ingest->packed);
+	buffer_free(&ingest->described);
 	buffer_free(&ingest->hashes);
 	free(ingest);
-}
-
-static void buffer_recycle(struct buffer *b)
-{
-	if (b->room > KEEP_BYTES)
-		buffer_free(b);
-	buffer_reset(b);
 }
 
 void ingest_free(struct ingest **ingest)
@@ -115,11 +110,12 @@ void ingest_free(struct ingest **ingest)
 	*ingest = NULL;
 	frames_release(i->store, &i->hold);
 	parser_give(&i->store->ingests, &i->parser);
-	buffer_recycle(&i->raw);
-	buffer_recycle(&i->stored);
-	buffer_recycle(&i->frames);
-	buffer_recycle(&i->packed);
-	buffer_recycle(&i->hashes);
+	buffer_recycle(&i->raw, KEEP_BYTES);
+	buffer_recycle(&i->stored, KEEP_BYTES);
+	buffer_recycle(&i->frames, KEEP_BYTES);
+	buffer_recycle(&i->packed, KEEP_BYTES);
+	buffer_recycle(&i->described, KEEP_BYTES);
+	buffer_recycle(&i->hashes, KEEP_BYTES);
 	i->frame_count = i->hash_count = i->last_raw_bytes = 0;
 	i->bytes = 0;
 	i->canon.last_was_cr = false;
@@ -301,6 +297,10 @@ static int description_make(struct ingest *ingest)
 	mail_pack(message, &ingest->packed);
 	ingest->hash_count = thread_hashes(message, &ingest->hashes);
 	error = buffer_error(&ingest->packed);
+	if (!error) {
+		description_put(ingest->store, buffer_slice(&ingest->packed), &ingest->described);
+		error = buffer_error(&ingest->described);
+	}
 	parser_give(&ingest->store->ingests, &ingest->parser);
 	return error ? error : buffer_error(&ingest->hashes);
 }
@@ -318,7 +318,7 @@ int ingest_finish(struct ingest *ingest)
 	if (ingest->error)
 		return ingest->error;
 	ingest->last_raw_bytes = (uint32_t)raw.len;
-	buffer_recycle(&ingest->raw);
+	buffer_recycle(&ingest->raw, KEEP_BYTES);
 	ingest->finished = true;
 	return 0;
 }

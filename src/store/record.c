@@ -174,7 +174,7 @@ static void email_read(struct reader *r, struct email_description *email)
 	email->bytes = reader_varint(r);
 	email->frames = list_read(r, one_frame, NULL);
 	email->hashes = list_read(r, one_hash, NULL);
-	email->packed = reader_sized(r);
+	email->described = reader_sized(r);
 	if (email->id == 0)
 		r->error = -EBADMSG;
 }

@@ -71,9 +71,9 @@ struct frame_ref {
 
 struct email_description {
 	uint64_t id, thread, bytes;
-	struct op_list frames; /* frame_ref_next() */
-	struct op_list hashes; /* le64 each: hashed message ids from now on known to belong to the thread */
-	struct slice packed;
+	struct op_list frames;  /* frame_ref_next() */
+	struct op_list hashes;  /* le64 each: hashed message ids from now on known to belong to the thread */
+	struct slice described; /* description_read() (description.h) */
 };
 
 struct append_entry {

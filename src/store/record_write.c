@@ -85,7 +85,7 @@ static void put_email(struct buffer *b, const struct email_description *email)
 	buffer_put_varint(b, email->bytes);
 	put_list(b, email->frames);
 	put_list(b, email->hashes);
-	buffer_put_sized(b, email->packed);
+	buffer_put_sized(b, email->described);
 }
 
 void op_put_append(struct buffer *b, const struct op_append *op)

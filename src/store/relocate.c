@@ -1,5 +1,6 @@
 #include "store/relocate.h"
 #include "store/body.h"
+#include "store/description.h"
 
 enum { UNPACK_BYTES_MAX = 1 << 26 };
 
@@ -90,17 +91,21 @@ static int frames_move(
 	return error ? error : buffer_error(frames);
 }
 
-static int hashes_of(struct slice packed, struct buffer *hashes)
+static int hashes_of(struct store *store, struct slice described, struct buffer *hashes)
 {
+	struct buffer packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
 	struct mail_message message;
 	struct arena *arena = NULL;
 	int error = arena_new(UNPACK_BYTES_MAX, &arena);
 
 	if (!error)
-		error = mail_unpack(packed, arena, &message);
+		error = description_read(store, described, &packed);
+	if (!error)
+		error = mail_unpack(buffer_slice(&packed), arena, &message);
 	if (!error)
 		(void)thread_hashes(&message, hashes);
 	arena_free(&arena);
+	buffer_free(&packed);
 	return error ? error : buffer_error(hashes);
 }
 
@@ -112,7 +117,7 @@ static int hashes_find(
 	struct reader r;
 	uint64_t count = 0, thread;
 	MDB_txn *txn = NULL;
-	int error = hashes_of(row->packed, &all);
+	int error = hashes_of(store, row->described, &all);
 
 	if (!error)
 		error = index_begin(store->index, false, &txn);
@@ -144,7 +149,7 @@ static int relocation_write(struct relocation *r, uint64_t id, const struct emai
 		.thread = row->thread,
 		.bytes = row->bytes,
 		.frames = {row->frames.count, buffer_slice(frames)},
-		.packed = row->packed};
+		.described = row->described};
 	struct slice bodies = buffer_slice(body);
 	struct appending what = {.account = id_account(id), .kind = RECORD_CHANGE, .bodies = &bodies, .body_count = 1};
 	int error = hashes_find(r->store, id, row, &hashes, &email.hashes.count);
@@ -181,6 +186,6 @@ int email_relocate(struct relocation *r, uint64_t id, uint64_t *ret_bytes, uint6
 	buffer_free(&frames);
 	buffer_free(&body);
 	if (!error)
-		*ret_bytes = bytes + row.packed.len;
+		*ret_bytes = bytes + row.described.len;
 	return error == -ENOENT ? 0 : error;
 }

@@ -222,7 +222,7 @@ void email_row_put(struct buffer *b, const struct email_row *row)
 	buffer_put_varint(b, row->home);
 	buffer_put_varint(b, row->frames.count);
 	buffer_put_sized(b, row->frames.bytes);
-	buffer_put(b, row->packed);
+	buffer_put(b, row->described);
 }
 
 int email_row_read(struct slice bytes, struct email_row *ret_row)
@@ -235,7 +235,7 @@ int email_row_read(struct slice bytes, struct email_row *ret_row)
 	row.home = reader_varint(&r);
 	row.frames.count = reader_varint(&r);
 	row.frames.bytes = reader_sized(&r);
-	row.packed = r.rest;
+	row.described = r.rest;
 	if (reader_error(&r))
 		return -EBADMSG;
 	*ret_row = row;
@@ -244,7 +244,7 @@ int email_row_read(struct slice bytes, struct email_row *ret_row)
 
 uint64_t email_row_home_bytes(const struct email_row *row)
 {
-	return row->packed.len + EMAIL_OVERHEAD;
+	return row->described.len + EMAIL_OVERHEAD;
 }
 
 void frames_resolve(struct op_list frames, const struct folding *record, struct buffer *out)

@@ -44,9 +44,9 @@ void entry_row_read(const char row[ENTRY_ROW_BYTES], uint32_t uid, struct entry 
 /* An email as the index keeps it: all its frames have places. */
 struct email_row {
 	uint64_t thread, bytes;
-	uint64_t home; /* segment of the record that has the packed description */
+	uint64_t home; /* segment of the record that has the description */
 	struct op_list frames;
-	struct slice packed;
+	struct slice described; /* description_read() (description.h) */
 };
 void email_row_put(struct buffer *b, const struct email_row *row);
 MUST_CHECK int email_row_read(struct slice bytes, struct email_row *ret_row);

@@ -1,5 +1,6 @@
 /* An email into the files of words: what its text has, read as a search would read it. */
 #include "store/body.h"
+#include "store/description.h"
 #include "store/search_walk.h"
 #include "store/searcher.h"
 
@@ -8,6 +9,7 @@ enum { TRIES = 4, PARTS_BYTES_MAX = 32 << 20 };
 struct filling {
 	struct words_builder *builder;
 	struct arena *arena;
+	struct buffer packed;
 	struct mail_message message;
 	struct body_reader *reader;
 	struct search_walk walk;
@@ -19,15 +21,14 @@ static const struct {
 } columns[] = {
 	{"subject", WORDS_SUBJECT}, {"from", WORDS_FROM}, {"to", WORDS_TO}, {"cc", WORDS_CC}, {"bcc", WORDS_BCC}};
 
-/* The description is copied and the segments are held, so that the transaction can end. */
+/* The description is unpacked and the segments are held, so that the transaction can end. */
 static int row_take(struct store *store, const struct email_row *row, void *context)
 {
 	struct filling *f = context;
-	struct slice packed;
-	int error = arena_copy(f->arena, row->packed, &packed);
+	int error = description_read(store, row->described, &f->packed);
 
 	if (!error)
-		error = mail_unpack(packed, f->arena, &f->message);
+		error = mail_unpack(buffer_slice(&f->packed), f->arena, &f->message);
 	if (!error)
 		error = body_reader_for_row(store, row, &f->reader);
 	return error;
@@ -84,7 +85,7 @@ static int message_fill(struct filling *f)
 
 int search_fill(struct store *store, struct words_builder *builder, uint64_t email)
 {
-	struct filling f = {.builder = builder};
+	struct filling f = {.builder = builder, .packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX)};
 	bool readable;
 	int error = arena_new(PARTS_BYTES_MAX, &f.arena);
 
@@ -108,5 +109,6 @@ int search_fill(struct store *store, struct words_builder *builder, uint64_t ema
 	search_walk_free(&f.walk);
 	body_reader_free(&f.reader);
 	arena_free(&f.arena);
+	buffer_free(&f.packed);
 	return error;
 }

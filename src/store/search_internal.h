@@ -64,7 +64,8 @@ struct search {
 	struct arena *parts;
 	bool described, unpacked, unreadable;
 	uint64_t thread;
-	struct mail_message brief, message; /* `message` stands on its own copy of the description */
+	struct buffer packed;               /* the description */
+	struct mail_message brief, message; /* stand on it */
 	struct body_reader *reader;
 	struct buffer header, text, folded; /* scratch */
 	struct search_scan scan;
@@ -81,7 +82,7 @@ enum search_verdict search_eval(struct search *search, struct search_node *node,
 enum search_verdict search_leaf_described(struct search *search, const struct search_node *node);
 enum search_verdict search_leaf_header(struct search *search, const struct search_node *node, enum search_stage stage);
 bool search_describe(struct search *search); /* email_find() and a look into the description */
-bool search_unpack(struct search *search);   /* all of the description, copied */
+bool search_unpack(struct search *search);   /* all of the description */
 bool search_open_reader(struct search *search);
 bool search_text_has(struct slice haystack, struct slice needle); /* both folded */
 void search_message_done(struct search *search);

@@ -1,5 +1,7 @@
 #include "store/search_internal.h"
 
+enum { PACKED_KEPT_BYTES = 64 << 10 }; /* from message to message */
+
 bool search_text_has(struct slice haystack, struct slice needle)
 {
 	return slice_find(haystack, needle) != SIZE_MAX;
@@ -9,6 +11,7 @@ void search_message_done(struct search *search)
 {
 	search_scan_stop(search);
 	body_reader_free(&search->reader);
+	buffer_recycle(&search->packed, PACKED_KEPT_BYTES);
 	search->described = search->unpacked = search->unreadable = false;
 }
 
@@ -19,26 +22,23 @@ bool search_describe(struct search *search)
 	if (search->described)
 		return !search->unreadable;
 	search->described = true;
-	search->unreadable = email_find(search->mailbox->account, search->entry.email, &email) ||
+	search->unreadable = email_find(search->mailbox->account, search->entry.email, &search->packed, &email) ||
 			     mail_unpack_brief(email.packed, &search->brief);
 	if (!search->unreadable)
 		search->thread = email.thread;
 	return !search->unreadable;
 }
 
-/* The copy lives on when the loop turns, which the store's own slice does not. */
+/* It lives on when the loop turns. */
 bool search_unpack(struct search *search)
 {
-	struct email email;
-	struct slice packed;
-
 	if (search->unpacked)
 		return true;
-	if (search->unreadable || email_find(search->mailbox->account, search->entry.email, &email))
+	if (!search_describe(search))
 		return false;
 	arena_reset(search->parts);
-	search->unpacked = !arena_copy(search->parts, email.packed, &packed) &&
-			   !mail_unpack(packed, search->parts, &search->message) && search->message.part_count;
+	search->unpacked = !mail_unpack(buffer_slice(&search->packed), search->parts, &search->message) &&
+			   search->message.part_count;
 	search->unreadable = !search->unpacked;
 	return search->unpacked;
 }

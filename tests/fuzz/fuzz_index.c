@@ -28,7 +28,7 @@ struct bench {
 static void put_rows(struct index *index, MDB_txn *txn, unsigned from, struct buffer *row)
 {
 	const struct account_row account = {.modseq = 9, .next_id = 7};
-	const struct email_row email = {.thread = 3, .bytes = 99, .home = 1, .packed = SLICE("packed")};
+	const struct email_row email = {.thread = 3, .bytes = 99, .home = 1, .described = SLICE("\1packed")};
 	struct entry entry = {.uid = 1, .modseq = 9};
 	char bytes[ENTRY_ROW_BYTES];
 

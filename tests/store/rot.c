@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "store/dictionary.h"
 #include "store/engine.h"
 
-enum { LARGE_BYTES = 600000, MANY = 140, MANY_BYTES = 8400 /* enough for a dictionary */, FEW = 30 };
+enum { LARGE_BYTES = 600000, MANY = 140, MANY_BYTES = 9000 /* enough for the dictionaries */, FEW = 30 };
 
 #define MEMORY "/dev/shm"
 
@@ -59,7 +60,11 @@ static void deliver_words(struct mailbox *mailbox, unsigned number)
 {
 	struct buffer text = BUFFER_INIT(1 << 20);
 
-	buffer_printf(&text, "From: Bob <bob@example.org>\r\nSubject: Words %u\r\n\r\n", number);
+	/* References stand in the description twice: that many bytes of them make a dictionary, too. */
+	buffer_printf(&text, "From: Bob <bob@example.org>\r\nSubject: Words %u\r\nReferences:", number);
+	for (unsigned i = 0; text.len < MANY_BYTES / 2; i++)
+		buffer_printf(&text, " <%u.%u.reference@example.org>\r\n", number, i);
+	buffer_put_text(&text, "\r\n");
 	for (unsigned i = number; text.len < MANY_BYTES; i = i * 1103515245 + 12345)
 		buffer_printf(&text, "%s %u\r\n", i & 0x40000 ? "a line of text with the number" : "and another one",
 			i >> 20);
@@ -145,13 +150,15 @@ static void purge(struct rot *r)
 	account_release(&account);
 }
 
-/* Made in the background from the first small messages. */
-static void dictionary_await(struct rot *r)
+/* Both are made in the background from the first small messages. */
+static void dictionaries_await(struct rot *r)
 {
-	for (unsigned i = 0; !atomic_load(&r->w.store->dictionaries.current); i++) {
+	for (unsigned i = 0; !dictionary_current(r->w.store, DICTIONARY_MESSAGES) ||
+			     !dictionary_current(r->w.store, DICTIONARY_DESCRIPTIONS);
+		i++) {
 		struct timespec pause = {0, 20000000};
 
-		assert_true(i < 1000);
+		assert_true(i < 5000); /* below the priority of all else */
 		nanosleep(&pause, NULL);
 	}
 }
@@ -176,7 +183,7 @@ void rot_make(struct rot *r)
 			0);
 	fill(r, 0, MANY);
 	compact(r);
-	dictionary_await(r);
+	dictionaries_await(r);
 	fill(r, 1, FEW);
 	purge(r);
 	/* Late, so that no compaction that comes upon a segment just sealed has put them into a snapshot. */
@@ -225,7 +232,7 @@ void rot_restore(struct rot *r, const char *file)
 
 static void put_message(struct account *account, const struct entry *entry, struct buffer *out)
 {
-	struct buffer body = BUFFER_INIT(SIZE_MAX / 2);
+	struct buffer body = BUFFER_INIT(SIZE_MAX / 2), packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
 	struct body_reader *reader;
 	struct email email;
 	int error = body_reader_new(account, entry->email, &reader);
@@ -235,7 +242,7 @@ static void put_message(struct account *account, const struct entry *entry, stru
 		body_reader_free(&reader);
 	}
 	if (!error)
-		error = email_find(account, entry->email, &email);
+		error = email_find(account, entry->email, &packed, &email);
 	/* One that cannot be read is not there. */
 	if (!error)
 		buffer_printf(out, "%llu %u flags %x modseq %llu date %u keywords %llx body %016llx packed %016llx\n",
@@ -244,6 +251,7 @@ static void put_message(struct account *account, const struct entry *entry, stru
 			(unsigned long long)hash64(buffer_slice(&body), 0),
 			(unsigned long long)hash64(email.packed, 0));
 	buffer_free(&body);
+	buffer_free(&packed);
 }
 
 static void put_account(struct rot *r, unsigned who, struct buffer *out)

@@ -273,3 +273,14 @@ bool has_uid(struct mailbox *mailbox, uint32_t uid)
 	assert_int_equal(error, 0);
 	return there && entry.uid == uid;
 }
+
+int email_look(struct account *account, uint64_t id, struct email *ret_email)
+{
+	struct buffer room = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
+	int error = email_find(account, id, &room, ret_email);
+
+	buffer_free(&room);
+	if (!error)
+		ret_email->packed = slice_make(NULL, 0);
+	return error;
+}

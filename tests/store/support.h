@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "mail/mail.h"
 #include "store/directory.h"
 #include "store/email.h"
 
@@ -44,6 +45,8 @@ extern const struct actor actor_imap, actor_lmtp, actor_pop3;
 struct ingest *ingest_of(struct world *w, const char *text);
 uint32_t deliver(struct mailbox *mailbox, const char *text); /* returns the UID */
 /* A small message whose body says which it is. */
+/* email_find(), for all but the description. */
+int email_look(struct account *account, uint64_t id, struct email *ret_email);
 uint32_t deliver_numbered(struct mailbox *mailbox, unsigned number);
 char *body_of(struct account *account, uint64_t email, size_t *ret_len); /* whole, NUL-terminated; free() it */
 struct mailbox *mailbox_named(struct account *account, const char *name);

@@ -212,7 +212,7 @@ static uint64_t thread_of_message(struct world *w, const char *text)
 	struct email email;
 	uint32_t uid = deliver(mailbox_inbox(w->account), text);
 
-	assert_int_equal(email_find(w->account, entry_of(mailbox_inbox(w->account), uid).email, &email), 0);
+	assert_int_equal(email_look(w->account, entry_of(mailbox_inbox(w->account), uid).email, &email), 0);
 	assert_int_equal(email.bytes, strlen(text));
 	return email.thread;
 }

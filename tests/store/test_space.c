@@ -107,11 +107,11 @@ static void expunged_mail_stays_for_the_retention_time(void **state)
 	assert_int_equal(store_compact(w.store), 0);
 	shard_tick(w.shard);
 	assert_true(segments_of(&w) >= before);
-	assert_int_equal(email_find(w.account, email, &found), 0);
+	assert_int_equal(email_look(w.account, email, &found), 0);
 	w.now_ms += 2000;
 	assert_int_equal(store_compact(w.store), 0);
 	shard_tick(w.shard);
-	assert_int_equal(email_find(w.account, email, &found), -ENOENT);
+	assert_int_equal(email_look(w.account, email, &found), -ENOENT);
 	assert_true(segments_of(&w) < before / 2);
 	world_close(&w);
 	check_dir(&w);
@@ -226,11 +226,11 @@ static void an_old_snapshot_of_the_index_finds_what_moved(void **state)
 			expunge(mailbox_inbox(w.account), uid, uid);
 	}
 	world_settle(&w);
-	assert_int_equal(email_find(w.account, email, &found), 0);
+	assert_int_equal(email_look(w.account, email, &found), 0);
 	w.now_ms += (int64_t)w.settings.retention_s * 1000 + 1;
 	assert_int_equal(store_compact(w.store), 0);
 	assert_noise(mailbox_inbox(w.account), 10, 10, BODY_BYTES);
-	assert_true(w.shard->txn_active); /* what email_find() gave is good until the end of the turn */
+	assert_true(w.shard->txn_active); /* until the end of the turn */
 	world_free(&w);
 }
 
@@ -277,7 +277,7 @@ static uint64_t thread_of(struct mailbox *mailbox, uint32_t uid)
 {
 	struct email email;
 
-	assert_int_equal(email_find(mailbox->account, entry_of(mailbox, uid).email, &email), 0);
+	assert_int_equal(email_look(mailbox->account, entry_of(mailbox, uid).email, &email), 0);
 	return email.thread;
 }
 

@@ -1,0 +1,76 @@
+#include "store/description.h"
+#include "base/codec.h"
+#include "mail/mail.h"
+#include "store/body.h"
+
+enum { FORM_LZ4 = 0, ACCELERATION = 1 };
+
+void description_pack(const struct dictionary *dictionary, struct slice packed, struct buffer *out)
+{
+	size_t before = out->len;
+	int limit = LZ4_compressBound((int)MIN(packed.len, INT32_MAX)), bytes = 0;
+	char *room;
+
+	buffer_put_byte(out, FORM_LZ4);
+	buffer_put_varint(out, dictionary ? dictionary->id & ~DICTIONARY_DESCRIPTION_ID : 0);
+	buffer_put_varint(out, packed.len);
+	room = limit ? buffer_room(out, (size_t)limit) : NULL;
+	if (room && dictionary) {
+		/* A copy of the state that has read the dictionary costs less than reading it again. */
+		LZ4_stream_t state = *dictionary->describe;
+
+		bytes = LZ4_compress_fast_continue(&state, packed.at, room, (int)packed.len, limit, ACCELERATION);
+	} else if (room) {
+		bytes = LZ4_compress_default(packed.at, room, (int)packed.len, limit);
+	}
+	if (bytes > 0)
+		buffer_added(out, (size_t)bytes);
+	if (bytes > 0 && out->len - before < packed.len)
+		return;
+	buffer_truncate(out, before);
+	buffer_put(out, packed);
+}
+
+int description_unpack(const struct dictionary *dictionary, struct slice block, size_t bytes, struct buffer *room)
+{
+	struct slice prefix = dictionary ? dictionary_content(dictionary) : slice_make(NULL, 0);
+	char *to;
+
+	if (bytes > MAIL_PACKED_BYTES_MAX || block.len > MAIL_PACKED_BYTES_MAX)
+		return -EBADMSG;
+	to = buffer_room(room, bytes);
+	if (!to)
+		return buffer_error(room);
+	if (LZ4_decompress_safe_usingDict(block.at, to, (int)block.len, (int)bytes, prefix.at, (int)prefix.len) !=
+		(int)bytes)
+		return -EBADMSG;
+	buffer_added(room, bytes);
+	return 0;
+}
+
+void description_put(struct store *store, struct slice packed, struct buffer *out)
+{
+	dictionary_sample(store, DICTIONARY_DESCRIPTIONS, packed);
+	description_pack(dictionary_current(store, DICTIONARY_DESCRIPTIONS), packed, out);
+}
+
+int description_read(struct store *store, struct slice stored, struct buffer *room)
+{
+	struct reader r = READER_INIT(stored);
+	const struct dictionary *dictionary = NULL;
+	uint64_t id, bytes;
+
+	buffer_reset(room);
+	if (!stored.len || stored.at[0] != FORM_LZ4) {
+		buffer_put(room, stored);
+		return buffer_error(room);
+	}
+	(void)reader_u8(&r);
+	id = reader_varint(&r);
+	bytes = reader_varint(&r);
+	if (reader_error(&r) || id >= DICTIONARY_DESCRIPTION_ID)
+		return -EBADMSG;
+	if (id && !(dictionary = dictionary_find(store, (uint32_t)id | DICTIONARY_DESCRIPTION_ID)))
+		return -EBADMSG;
+	return description_unpack(dictionary, r.rest, (size_t)bytes, room);
+}

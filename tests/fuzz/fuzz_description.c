@@ -1,0 +1,55 @@
+/*
+ * Descriptions in their stored form: what is packed comes back to the byte, with a dictionary and without; whatever else is read makes exactly as
+ * much as it says, or an error. Input: a byte, then the description to pack (odd), or one as it may be stored (even), its first bytes being the
+ * dictionary.
+ */
+#include <stdint.h>
+
+#include "base/codec.h"
+#include "store/body.h"
+#include "store/description.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define DICTIONARY_ID (DICTIONARY_DESCRIPTION_ID | 1)
+
+enum { ROOM = 1 << 20 };
+
+static void pack(struct store *store, struct slice packed, struct buffer *out, struct buffer *room)
+{
+	const struct dictionary *dictionary[] = {NULL, store->dictionaries.all};
+
+	/* A packed description's first byte is never zero. */
+	if (!packed.len || !packed.at[0])
+		return;
+	for (int i = 0; i < 2; i++) {
+		buffer_reset(out);
+		description_pack(dictionary[i], packed, out);
+		CHECK(buffer_error(out) == 0 && out->len <= packed.len);
+		CHECK(description_read(store, buffer_slice(out), room) == 0);
+		CHECK(slice_equal(buffer_slice(room), packed));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	struct buffer out = BUFFER_INIT(ROOM), room = BUFFER_INIT(ROOM);
+	struct reader r = READER_INIT(slice_make(data, size));
+	uint8_t what = reader_u8(&r);
+	struct slice dictionary = reader_sized(&r);
+
+	CHECK(store);
+	dictionaries_init(store);
+	if (!reader_error(&r) && dictionary_learn(store, DICTIONARY_ID, dictionary) == 0) {
+		if (what & 1)
+			pack(store, r.rest, &out, &room);
+		else if (description_read(store, r.rest, &room) == 0)
+			CHECK(room.len <= ROOM);
+	}
+	dictionaries_free(store);
+	free(store);
+	buffer_free(&out);
+	buffer_free(&room);
+	return 0;
+}

@@ -1,0 +1,174 @@
+/* Descriptions in their stored form: they come back as they were, with a dictionary and without; what is damaged is refused, within bounds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/codec.h"
+#include "mail/mail.h"
+#include "store/body.h"
+#include "store/description.h"
+
+#define DICTIONARY_ID (DICTIONARY_DESCRIPTION_ID | 7)
+
+static const char sound[] =
+	"Subject: On the way\r\nFrom: Ann Example <ann@example.org>\r\nTo: bob@example.org\r\n"
+	"((\"Ann Example\" NIL \"ann\" \"example.org\")) ((\"Ann Example\" NIL \"ann\" \"example.org\")) "
+	"((NIL NIL \"bob\" \"example.org\")) NIL NIL \"<1@example.org>\")";
+
+struct stage {
+	struct store *store;
+	struct buffer stored, room;
+};
+
+static int stage_begin(void **state)
+{
+	struct stage *s = calloc(1, sizeof(*s));
+
+	assert_non_null(s);
+	s->store = calloc(1, sizeof(*s->store));
+	assert_non_null(s->store);
+	dictionaries_init(s->store);
+	s->stored = BUFFER_INIT(1 << 20);
+	s->room = BUFFER_INIT(1 << 20);
+	*state = s;
+	return 0;
+}
+
+static int stage_end(void **state)
+{
+	struct stage *s = *state;
+
+	dictionaries_free(s->store);
+	free(s->store);
+	buffer_free(&s->stored);
+	buffer_free(&s->room);
+	free(s);
+	return 0;
+}
+
+static void learn(struct stage *s)
+{
+	struct slice bytes = SLICE("((NIL NIL \"ann\" \"example.org\")) NIL NIL \"<>\")Subject: \r\nFrom: Ann Example "
+				   "<ann@example.org>\r\nTo: ");
+
+	assert_int_equal(dictionary_learn(s->store, DICTIONARY_ID, bytes), 0);
+	atomic_store(&s->store->dictionaries.training[DICTIONARY_DESCRIPTIONS].current, s->store->dictionaries.all);
+}
+
+static size_t there_and_back(struct stage *s, struct slice packed)
+{
+	buffer_reset(&s->stored);
+	description_put(s->store, packed, &s->stored);
+	assert_int_equal(buffer_error(&s->stored), 0);
+	assert_int_equal(description_read(s->store, buffer_slice(&s->stored), &s->room), 0);
+	assert_true(slice_equal(buffer_slice(&s->room), packed));
+	return s->stored.len;
+}
+
+static void all_sizes_come_back(void **state)
+{
+	struct stage *s = *state;
+	struct buffer packed = BUFFER_INIT(1 << 19);
+	size_t plain = 0, described;
+	uint32_t random = 1;
+
+	for (int round = 0; round < 2; round++) {
+		for (size_t len = 1; len < sizeof(sound); len++) {
+			assert_true(there_and_back(s, slice_make(sound, len)) <= len);
+		}
+		described = there_and_back(s, slice_make(sound, sizeof(sound) - 1));
+		assert_true(described < sizeof(sound) - 1);
+		if (round)
+			assert_true(described < plain - 40); /* the dictionary's part of it */
+		plain = described;
+		learn(s);
+	}
+	/* What does not shrink stays as it is; a long one comes back as well. */
+	buffer_put_byte(&packed, 1);
+	while (packed.len < 400000) {
+		random = random * 1664525 + 1013904223;
+		buffer_put_byte(&packed, (char)(random >> 24));
+	}
+	assert_int_equal(there_and_back(s, buffer_slice(&packed)), packed.len);
+	memset(packed.at, 'x', packed.len);
+	assert_true(there_and_back(s, buffer_slice(&packed)) < packed.len / 100);
+	buffer_free(&packed);
+}
+
+/* As stores of before have them: the packed description itself. */
+static void old_ones_are_read(void **state)
+{
+	struct stage *s = *state;
+	struct slice packed = slice_make("\1\2\3", 3);
+
+	assert_int_equal(description_read(s->store, packed, &s->room), 0);
+	assert_true(slice_equal(buffer_slice(&s->room), packed));
+}
+
+/* Whatever a byte becomes, what comes out is an error or has the size that was said; never more is read than there is. */
+static void damage_stays_within_bounds(void **state)
+{
+	struct stage *s = *state;
+	struct buffer damaged = BUFFER_INIT(1 << 16);
+	unsigned refused = 0;
+
+	learn(s);
+	(void)there_and_back(s, slice_make(sound, sizeof(sound) - 1));
+	for (size_t len = 0; len < s->stored.len; len++) {
+		char *exact = malloc(len + 1); /* so that a read behind it is seen */
+		int error;
+
+		assert_non_null(exact);
+		memcpy(exact, s->stored.at, len);
+		error = description_read(s->store, slice_make(exact, len), &s->room);
+		if (len)
+			assert_int_equal(error, -EBADMSG);
+		free(exact);
+	}
+	for (size_t at = 0; at < s->stored.len; at++) {
+		for (int bit = 0; bit < 8; bit++) {
+			int error;
+
+			buffer_reset(&damaged);
+			buffer_put(&damaged, buffer_slice(&s->stored));
+			damaged.at[at] = (char)(damaged.at[at] ^ 1 << bit);
+			error = description_read(s->store, buffer_slice(&damaged), &s->room);
+			assert_true(error == 0 || error == -EBADMSG || error == -ENOBUFS);
+			refused += error != 0;
+			buffer_reset(&s->room);
+		}
+	}
+	assert_true(refused > s->stored.len);
+	buffer_free(&damaged);
+}
+
+static void sizes_and_dictionaries_are_checked(void **state)
+{
+	static const uint64_t cases[][2] = {{0, (uint64_t)MAIL_PACKED_BYTES_MAX + 1}, {0, UINT64_MAX}, {UINT64_MAX, 5},
+		{99, 5}, {DICTIONARY_DESCRIPTION_ID, 5}};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		buffer_reset(&s->stored);
+		buffer_put_byte(&s->stored, 0);
+		buffer_put_varint(&s->stored, cases[i][0]);
+		buffer_put_varint(&s->stored, cases[i][1]);
+		buffer_put_text(&s->stored, "\x50 hello");
+		assert_int_equal(description_read(s->store, buffer_slice(&s->stored), &s->room), -EBADMSG);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(all_sizes_come_back, stage_begin, stage_end),
+		cmocka_unit_test_setup_teardown(old_ones_are_read, stage_begin, stage_end),
+		cmocka_unit_test_setup_teardown(damage_stays_within_bounds, stage_begin, stage_end),
+		cmocka_unit_test_setup_teardown(sizes_and_dictionaries_are_checked, stage_begin, stage_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
