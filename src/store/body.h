@@ -10,6 +10,8 @@
 /* ---- Bodies ---- */
 
 enum { FRAME_RAW_BYTES = 262144, FRAME_HEADER_BYTES = 13, DICTIONARY_MESSAGE_MAX = 16384 };
+/* Of zstd. What base64 stands for rarely gets any smaller. */
+enum { TEXT_LEVEL = 2, BYTES_LEVEL = 1 };
 /* Compresses into `out`, header first (frame.c). Any thread. */
 MUST_CHECK int frame_pack(struct store *store, struct slice raw, bool whole_message, struct buffer *out);
 /* -EBADMSG: CRC, size or dictionary do not fit. Appends to `out`. */

@@ -8,8 +8,7 @@ enum {
 	SAMPLES_BYTES_MAX = 1 << 20,
 	SAMPLE_BYTES_MAX = 8192,
 	SAMPLE_BYTES_MIN = 64,
-	DICTIONARY_BYTES_MAX = 32768,
-	ZSTD_LEVEL = 1
+	DICTIONARY_BYTES_MAX = 32768
 };
 /* LZ4 finds nothing in a larger one that would be worth what it takes of the processor's cache. */
 static const size_t dictionary_bytes[DICTIONARY_KINDS] = {
@@ -106,7 +105,7 @@ static bool dictionary_prepare(struct dictionary *dictionary)
 		describe_prepare(dictionary);
 		return dictionary->describe;
 	}
-	dictionary->pack = ZSTD_createCDict(dictionary->bytes, dictionary->len, ZSTD_LEVEL);
+	dictionary->pack = ZSTD_createCDict(dictionary->bytes, dictionary->len, TEXT_LEVEL);
 	dictionary->unpack = ZSTD_createDDict(dictionary->bytes, dictionary->len);
 	return dictionary->pack && dictionary->unpack;
 }

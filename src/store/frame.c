@@ -21,8 +21,7 @@ enum {
 	TEXT_ZSTD = 1,
 	BYTES_ZSTD = 2,
 	PARTS_HEAD_BYTES = 1 + 4 * 5,
-	PART_MAX = FRAME_RAW_BYTES + BASE64_SLACK,
-	ZSTD_LEVEL = 1
+	PART_MAX = FRAME_RAW_BYTES + BASE64_SLACK
 };
 
 struct frame_contexts {
@@ -93,16 +92,16 @@ static void put_header(char *at, unsigned codec, uint32_t dictionary, size_t raw
 	}
 }
 
-/* Compresses `raw` to `to`, or copies it there when it does not shrink; says which. Returns the bytes stored. */
-static size_t squeeze(
-	struct frame_contexts *c, const struct dictionary *dictionary, struct slice raw, char *to, bool *ret_smaller)
+/* Compresses `raw` to `to` (a dictionary has its level in it), or copies it there when it does not shrink; says which. Returns the bytes stored. */
+static size_t squeeze(struct frame_contexts *c, const struct dictionary *dictionary, int level, struct slice raw,
+	char *to, bool *ret_smaller)
 {
 	size_t room = ZSTD_compressBound(raw.len), bytes;
 
 	if (dictionary)
 		bytes = ZSTD_compress_usingCDict(c->pack, to, room, raw.at, raw.len, dictionary->pack);
 	else
-		bytes = ZSTD_compressCCtx(c->pack, to, room, raw.at, raw.len, ZSTD_LEVEL);
+		bytes = ZSTD_compressCCtx(c->pack, to, room, raw.at, raw.len, level);
 	*ret_smaller = !ZSTD_isError(bytes) && bytes < raw.len;
 	if (*ret_smaller)
 		return bytes;
@@ -129,7 +128,7 @@ static int pack_whole(
 
 	if (!room)
 		return buffer_error(out);
-	bytes = squeeze(c, dictionary, raw, room + FRAME_HEADER_BYTES, &smaller);
+	bytes = squeeze(c, dictionary, TEXT_LEVEL, raw, room + FRAME_HEADER_BYTES, &smaller);
 	put_header(room, smaller ? CODEC_ZSTD : CODEC_PLAIN, smaller && dictionary ? dictionary->id : 0, raw.len,
 		room + FRAME_HEADER_BYTES, bytes);
 	buffer_added(out, FRAME_HEADER_BYTES + bytes);
@@ -159,7 +158,7 @@ static int pack_parts(struct frame_contexts *c, const struct dictionary *diction
 	head = room + FRAME_HEADER_BYTES;
 	/* Only when the text is stored its length is known, which comes before it: it is moved to its place then. */
 	text_at = head + PARTS_HEAD_BYTES + runs.len;
-	text_stored = squeeze(c, dictionary, text, text_at, &text_smaller);
+	text_stored = squeeze(c, dictionary, TEXT_LEVEL, text, text_at, &text_smaller);
 	to = put_varint(head + 1, runs.len);
 	to = put_varint(to, text.len);
 	to = put_varint(to, text_stored);
@@ -167,7 +166,7 @@ static int pack_parts(struct frame_contexts *c, const struct dictionary *diction
 	memcpy(to, runs.at, runs.len);
 	memmove(to + runs.len, text_at, text_stored);
 	to += runs.len + text_stored;
-	bytes_stored = squeeze(c, NULL, bytes, to, &bytes_smaller);
+	bytes_stored = squeeze(c, NULL, BYTES_LEVEL, bytes, to, &bytes_smaller);
 	to += bytes_stored;
 	*head = (char)((text_smaller ? TEXT_ZSTD : 0) | (bytes_smaller ? BYTES_ZSTD : 0));
 	put_header(room, CODEC_PARTS, text_smaller && dictionary ? dictionary->id : 0, raw, head, (size_t)(to - head));
