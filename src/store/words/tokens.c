@@ -1,4 +1,6 @@
 /* What a text consists of. Where it is cut depends on nothing but the characters, so that a string is cut as the text around it. */
+#include <endian.h>
+
 #include "base/utf8.h"
 #include "store/words/internal.h"
 
@@ -42,21 +44,49 @@ static enum token_class class_of(int32_t c)
 	return is_in(signs, ARRAY_LEN(signs), c) ? TOKEN_SIGN : TOKEN_WORD;
 }
 
-/* Where a run that begins before `at` ends. ASCII, which most of it is, costs a comparison or two. */
+/* How many of eight bytes, from the first on, are ASCII letters or digits. A byte's highest bit says of each what came out. */
+static unsigned ascii_words_of_eight(const char *at)
+{
+	static const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+	uint64_t bytes, low, letters, words;
+
+	memcpy(&bytes, at, sizeof(bytes));
+	bytes = le64toh(bytes);
+	low = bytes & ~tops;
+	letters = low | ones * 0x20;
+	words = ((low + ones * (0x80 - '0')) & ~(low + ones * (0x80 - '9' - 1))) |
+		((letters + ones * (0x80 - 'a')) & ~(letters + ones * (0x80 - 'z' - 1)));
+	words = ~(words & ~bytes) & tops;
+	return words ? (unsigned)__builtin_ctzll(words) / 8 : 8;
+}
+
+static const char *ascii_run_end(const char *at, const char *end)
+{
+	while (end - at >= 8) {
+		unsigned run = ascii_words_of_eight(at);
+
+		at += run;
+		if (run < 8)
+			return at;
+	}
+	while (at < end && is_ascii_word(*at))
+		at++;
+	return at;
+}
+
+/* Where a run that begins before `at` ends. */
 static const char *run_end(const char *at, const char *end, enum token_class class)
 {
-	while (at < end) {
-		struct slice rest = {at, (size_t)(end - at)};
+	for (;;) {
+		struct slice rest;
 
-		if (class == TOKEN_WORD && is_ascii_word(*at)) {
-			at++;
-			continue;
-		}
-		if (!((unsigned char)*at & 0x80) || class_of(utf8_next(&rest)) != class)
-			break;
+		if (class == TOKEN_WORD)
+			at = ascii_run_end(at, end);
+		rest = (struct slice){at, (size_t)(end - at)};
+		if (!rest.len || !((unsigned char)*at & 0x80) || class_of(utf8_next(&rest)) != class)
+			return at;
 		at = end - rest.len;
 	}
-	return at;
 }
 
 bool token_next(struct slice *rest, struct token *ret_token)
