@@ -8,9 +8,11 @@
  *
  * The thread hears from the applier which accounts got or lost emails. When as many wait as settings.search_batch says, it writes them to a new file; a file no
  * larger than what comes behind it is merged with that, so that the number of files grows with the logarithm of the emails. It reads the index in
- * short transactions and messages as everybody does, below the priority of those who serve, and no one waits for it. While records come into the
- * journal it works an eighth of the time only, as a priority alone does not keep it from a processor that somebody wants in the next
- * moment - but not once 65,536 emails wait: mail that never stops coming is to be found, too.
+ * short transactions and messages as everybody does, below the priority of those who serve, and no one waits for it.
+ *
+ * A priority alone does not keep it from a processor that somebody wants in the next moment. So while records come into the journal it lets
+ * more emails gather, two seconds at most, and then works an eighth of the time only - but not once 65,536 of them wait: mail that never stops
+ * coming is to be found, too.
  */
 #ifndef PENFOLD_STORE_SEARCHER_H
 #define PENFOLD_STORE_SEARCHER_H
