@@ -50,7 +50,8 @@ void connection_say_bye(struct connection *connection, const char *text)
 
 static void on_timer(void *owner)
 {
-	connection_say_bye(owner, "You took too long");
+	if (!login_gave_up(owner))
+		connection_say_bye(owner, "You took too long");
 }
 
 /* ---- Going on ---- */

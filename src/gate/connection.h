@@ -43,6 +43,7 @@ struct gate {
 	unsigned freed;
 	struct list_node *exchanges[EXCHANGE_BUCKETS]; /* logins that core knows of, by number */
 	size_t exchange_count;
+	struct list_node *line, **line_end; /* logins that wait for an exchange's end */
 	uint64_t last_exchange;
 	bool stopping;
 	int status; /* of the process */
@@ -63,6 +64,7 @@ struct login {
 	struct buffer in;
 	struct list_node exchange_node;
 	uint64_t exchange; /* that core knows of; 0: none */
+	bool in_line;      /* not yet: there are too many; `exchange_node` is in the gate's line */
 	int relay_fd;      /* came with core's OK, or -1 */
 	bool at_end;       /* the client sends no more */
 	bool greets;       /* after the handshake */
@@ -113,6 +115,7 @@ struct prelogin_transport login_transport(const struct connection *connection);
 void login_read(struct connection *connection); /* bytes may have come, or there is a reason to look at them again */
 void login_core_said(struct gate *gate, const struct gate_message *message, int fd);
 void login_hand_over(struct connection *connection);
+bool login_gave_up(struct connection *connection); /* time is up: had it waited for its turn? It was told, then */
 
 /* relay.c */
 void relay_start(struct connection *connection, int fd); /* owns `fd`; may free the connection */

@@ -21,6 +21,7 @@ struct gate_settings gate_settings_default(void)
 		.connections_per_address_max = 100,
 		.handshake_ms = 30000,
 		.login_ms = 60000,
+		.turn_ms = 20000,
 		.stalled_ms = 600000,
 		.pop3_expire_days = -1,
 	};
@@ -233,6 +234,7 @@ int gate_run(const struct gate_settings *settings)
 	}
 	gate->settings = settings;
 	gate->trim_after_ms = TRIM_AFTER_MS;
+	gate->line_end = &gate->line;
 	gate->site =
 		(struct prelogin_site){settings->hostname, settings->pop3_expire_days, settings->pop3_login_delay_s};
 	gate->addresses.seed = clock_random_u64(clock_system());

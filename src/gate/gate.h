@@ -40,10 +40,11 @@ struct gate_settings {
 	size_t connections_per_address_max; /* an IPv4 address, or an IPv6 /64; loopback does not count */
 	uint64_t handshake_ms;              /* 30,000 */
 	uint64_t login_ms;                  /* 60,000: from the greeting, or from a failed login */
-	uint64_t stalled_ms;                /* 600,000: a TLS client that takes nothing of what waits for it */
-	int pop3_expire_days;               /* what CAPA says (RFC 2449 §6.7); negative: NEVER */
-	unsigned pop3_login_delay_s;        /* RFC 2449 §6.5; 0: not announced */
-	bool require_sandbox;               /* end rather than run without Landlock or seccomp */
+	uint64_t turn_ms;     /* 20,000: a login waits so long until core is asked, where too many are in flight */
+	uint64_t stalled_ms;  /* 600,000: a TLS client that takes nothing of what waits for it */
+	int pop3_expire_days; /* what CAPA says (RFC 2449 §6.7); negative: NEVER */
+	unsigned pop3_login_delay_s; /* RFC 2449 §6.5; 0: not announced */
+	bool require_sandbox;        /* end rather than run without Landlock or seccomp */
 };
 /* Everything zero or empty that has no usual value. */
 struct gate_settings gate_settings_default(void);

@@ -17,37 +17,6 @@ static struct login *find_login(struct gate *gate, uint64_t exchange)
 	return NULL;
 }
 
-static void forget_exchange(struct login *login)
-{
-	if (!login->exchange)
-		return;
-	login->exchange = 0;
-	list_remove(&login->exchange_node);
-	login->connection->gate->exchange_count--;
-	if (login->relay_fd >= 0)
-		(void)close(login->relay_fd);
-	login->relay_fd = -1;
-}
-
-static void cancel_exchange(struct login *login)
-{
-	struct gate_message message = {.kind = GATE_AUTH_CANCEL, .id = login->exchange};
-
-	if (!login->exchange)
-		return;
-	gate_channel_send(login->connection->gate->channel, &message, -1);
-	forget_exchange(login);
-}
-
-static void begin_exchange(struct login *login)
-{
-	struct gate *gate = login->connection->gate;
-
-	login->exchange = ++gate->last_exchange;
-	gate->exchange_count++;
-	list_add(&gate->exchanges[login->exchange % EXCHANGE_BUCKETS], &login->exchange_node);
-}
-
 /* ---- Asking core ---- */
 
 /* An end of the connection, as text; the kernel remembers it, so that we need not. */
@@ -104,26 +73,90 @@ static void send_step(struct login *login)
 	gate_channel_send(login->connection->gate->channel, &message, -1);
 }
 
+/* ---- From the beginning of an attempt to its end ---- */
+
+/*
+ * Core holds every gate to GATE_EXCHANGES_MAX. Who comes beyond that - after a start all clients log in at once - waits in a line, and has
+ * its turn when another one's attempt has ended.
+ */
+static void leave_line(struct login *login)
+{
+	struct gate *gate = login->connection->gate;
+
+	if (!login->exchange_node.next)
+		gate->line_end = login->exchange_node.place;
+	list_remove(&login->exchange_node);
+	login->in_line = false;
+}
+
+static void join_line(struct login *login)
+{
+	struct gate *gate = login->connection->gate;
+
+	list_add(gate->line_end, &login->exchange_node);
+	gate->line_end = &login->exchange_node.next;
+	login->in_line = true;
+	net_timer_start(login->connection->timer, gate->settings->turn_ms);
+}
+
+static void begin_exchange(struct login *login)
+{
+	struct gate *gate = login->connection->gate;
+
+	login->exchange = ++gate->last_exchange;
+	gate->exchange_count++;
+	list_add(&gate->exchanges[login->exchange % EXCHANGE_BUCKETS], &login->exchange_node);
+	send_start(login);
+}
+
+static void next_in_line(struct gate *gate)
+{
+	struct login *login;
+
+	if (!gate->line || gate->exchange_count >= GATE_EXCHANGES_MAX)
+		return;
+	login = CONTAINER_OF(gate->line, struct login, exchange_node);
+	leave_line(login);
+	net_timer_start(login->connection->timer, gate->settings->login_ms);
+	begin_exchange(login);
+}
+
+static void forget_exchange(struct login *login)
+{
+	struct gate *gate = login->connection->gate;
+
+	if (!login->exchange)
+		return;
+	login->exchange = 0;
+	list_remove(&login->exchange_node);
+	gate->exchange_count--;
+	if (login->relay_fd >= 0)
+		(void)close(login->relay_fd);
+	login->relay_fd = -1;
+	next_in_line(gate);
+}
+
+static void cancel_exchange(struct login *login)
+{
+	struct gate_message message = {.kind = GATE_AUTH_CANCEL, .id = login->exchange};
+
+	if (login->in_line)
+		leave_line(login);
+	if (!login->exchange)
+		return;
+	gate_channel_send(login->connection->gate->channel, &message, -1);
+	forget_exchange(login);
+}
+
 /* ---- Decisions ---- */
 
-/* True: look at the input again. False: the connection has been dealt with, and may be gone. */
-static bool start_exchange(struct connection *connection)
+static void start_exchange(struct connection *connection)
 {
-	struct login *login = connection->login;
-	struct gate *gate = connection->gate;
-
-	/* Core holds every gate to that number. */
-	if (gate->exchange_count < GATE_EXCHANGES_MAX) {
-		begin_exchange(login);
-		send_start(login);
-		connection_go_on(connection);
-		return false;
-	}
-	if (prelogin_failed(&login->prelogin, GATE_UNAVAILABLE, SLICE(""), &connection->link.out) == PRELOGIN_CLOSE) {
-		connection_close_when_sent(connection);
-		return false;
-	}
-	return true;
+	if (connection->gate->exchange_count < GATE_EXCHANGES_MAX)
+		begin_exchange(connection->login);
+	else
+		join_line(connection->login);
+	connection_go_on(connection);
 }
 
 static void start_tls(struct connection *connection)
@@ -141,14 +174,15 @@ static void start_tls(struct connection *connection)
 	}
 }
 
-/* As start_exchange(). */
+/* True: look at the input again. False: the connection has been dealt with, and may be gone. */
 static bool act(struct connection *connection, enum prelogin_action action)
 {
 	struct login *login = connection->login;
 
 	switch (action) {
 	case PRELOGIN_AUTH_START:
-		return start_exchange(connection);
+		start_exchange(connection);
+		return false;
 	case PRELOGIN_AUTH_STEP:
 		send_step(login);
 		connection_go_on(connection);
@@ -178,7 +212,7 @@ static bool act(struct connection *connection, enum prelogin_action action)
 	return true;
 }
 
-/* Shows the machine what was read until it wants more. False: as start_exchange(). */
+/* Shows the machine what was read until it wants more. False: as act(). */
 static bool look_at_input(struct connection *connection)
 {
 	struct login *login = connection->login;
@@ -242,20 +276,27 @@ void login_read(struct connection *connection)
 
 /* ---- Core's answers ---- */
 
-static void take_failure(struct connection *connection, const struct gate_message *message)
+static void fail(struct connection *connection, enum gate_failure failure, struct slice text)
 {
 	struct login *login = connection->login;
-	enum prelogin_action action;
 
-	forget_exchange(login);
-	action = prelogin_failed(
-		&login->prelogin, (enum gate_failure)message->number, message->text, &connection->link.out);
-	if (action == PRELOGIN_CLOSE) {
+	if (prelogin_failed(&login->prelogin, failure, text, &connection->link.out) == PRELOGIN_CLOSE) {
 		connection_close_when_sent(connection);
 		return;
 	}
 	net_timer_start(connection->timer, connection->gate->settings->login_ms);
 	login_read(connection);
+}
+
+bool login_gave_up(struct connection *connection)
+{
+	struct login *login = connection->login;
+
+	if (!login || !login->in_line)
+		return false;
+	leave_line(login);
+	fail(connection, GATE_UNAVAILABLE, SLICE(""));
+	return true;
 }
 
 static void take_success(struct connection *connection, const struct gate_message *message, int fd)
@@ -287,7 +328,8 @@ void login_core_said(struct gate *gate, const struct gate_message *message, int 
 		take_success(login->connection, message, fd);
 		break;
 	default:
-		take_failure(login->connection, message);
+		forget_exchange(login);
+		fail(login->connection, (enum gate_failure)message->number, message->text);
 		break;
 	}
 }

@@ -491,7 +491,7 @@ static void there_is_a_most_of_connections(void **state)
 }
 
 /* Logins in flight: one that waits for its client, the others for core. False where nobody may have so many connections. */
-static bool begin_logins(struct world *world, struct client *clients, unsigned count)
+static bool begin_logins(struct world *world, struct client *clients, unsigned count, uint64_t turn_ms)
 {
 	struct rlimit files = {0};
 
@@ -499,7 +499,9 @@ static bool begin_logins(struct world *world, struct client *clients, unsigned c
 	files.rlim_cur = files.rlim_max;
 	if (files.rlim_max < count + 100 || setrlimit(RLIMIT_NOFILE, &files) < 0)
 		return false;
-	open_world(world);
+	world_prepare(world);
+	world->settings.turn_ms = turn_ms;
+	world_start(world);
 	for (unsigned i = 0; i < count; i++) {
 		clients[i] = client_open(world, WORLD_IMAP);
 		client_expect(&clients[i], greeting);
@@ -512,11 +514,27 @@ static bool begin_logins(struct world *world, struct client *clients, unsigned c
 	return true;
 }
 
-static void refuse_pop3(struct client *client)
+static void end_logins(struct world *world, struct client *clients)
 {
-	client_say(client, "USER ann\r\nPASS secret\r\n");
-	client_expect(client, "+OK");
-	client_expect(client, "-ERR [SYS/TEMP]");
+	for (unsigned i = 0; i < GATE_EXCHANGES_MAX; i++)
+		client_close(&clients[i]);
+	world_end(world);
+}
+
+static struct client open_pop3(struct world *world)
+{
+	struct client client = client_open(world, WORLD_POP3);
+
+	client_expect(&client, "+OK");
+	client_say(&client, "USER ann\r\nPASS secret\r\n");
+	client_expect(&client, "+OK");
+	return client;
+}
+
+static void expect_no_more_starts(struct world *world, unsigned count)
+{
+	(void)poll(NULL, 0, 100);
+	assert_int_equal(world_seen(world).starts, count);
 }
 
 /* Core would end a gate that asked for one more. */
@@ -527,7 +545,47 @@ static void there_is_a_most_of_logins_in_flight(void **state)
 	struct client imap, pop3;
 
 	(void)state;
-	if (!begin_logins(&world, clients, GATE_EXCHANGES_MAX)) {
+	if (!begin_logins(&world, clients, GATE_EXCHANGES_MAX, 60000)) {
+		print_message("# skipped: so many files may not be open here\n");
+		skip();
+	}
+	imap = client_open(&world, WORLD_IMAP);
+	client_expect(&imap, greeting);
+	client_say(&imap, "a1 AUTHENTICATE LOGIN\r\n");
+	(void)poll(NULL, 0, 50);
+	pop3 = open_pop3(&world);
+	expect_no_more_starts(&world, GATE_EXCHANGES_MAX);
+	/* One that ends makes room for one: first come, first served. */
+	client_say(&clients[0], "*\r\n");
+	client_expect(&clients[0], "a1 BAD");
+	client_expect(&imap, "+ VXNlcm5hbWU6");
+	expect_no_more_starts(&world, GATE_EXCHANGES_MAX + 1);
+	client_say(&imap, "*\r\n");
+	client_expect(&imap, "a1 BAD");
+	client_expect(&pop3, " OK Logged in");
+	client_close(&pop3);
+	/* A stop finds some in the line. */
+	client_say(&clients[0], "a2 AUTHENTICATE LOGIN\r\n");
+	client_expect(&clients[0], "+ VXNlcm5hbWU6");
+	client_say(&imap, "a2 LOGIN ann secret\r\n");
+	pop3 = open_pop3(&world);
+	expect_no_more_starts(&world, GATE_EXCHANGES_MAX + 3);
+	assert_int_equal(gate_control_stop(world.control), 0);
+	client_expect(&imap, "* BYE The server is stopping");
+	client_expect(&pop3, "-ERR");
+	client_close(&imap);
+	client_close(&pop3);
+	end_logins(&world, clients);
+}
+
+static void who_waits_too_long_for_its_turn_is_told(void **state)
+{
+	static struct client clients[GATE_EXCHANGES_MAX];
+	struct world world;
+	struct client imap, pop3;
+
+	(void)state;
+	if (!begin_logins(&world, clients, GATE_EXCHANGES_MAX, 200)) {
 		print_message("# skipped: so many files may not be open here\n");
 		skip();
 	}
@@ -537,26 +595,19 @@ static void there_is_a_most_of_logins_in_flight(void **state)
 	client_expect(&imap, "a1 NO [UNAVAILABLE]");
 	client_expect(&imap, "a2 NO [UNAVAILABLE]");
 	client_expect(&imap, "a3 OK");
-	pop3 = client_open(&world, WORLD_POP3);
-	client_expect(&pop3, "+OK");
-	refuse_pop3(&pop3);
+	pop3 = open_pop3(&world);
+	client_expect(&pop3, "-ERR [SYS/TEMP]");
 	assert_int_equal(world_seen(&world).starts, GATE_EXCHANGES_MAX);
-	/* One that ends makes room for one. */
+	/* Nobody is left in the line. */
 	client_say(&clients[0], "*\r\n");
 	client_expect(&clients[0], "a1 BAD");
-	client_say(&imap, "a4 AUTHENTICATE LOGIN\r\n");
-	client_expect(&imap, "+ VXNlcm5hbWU6");
-	refuse_pop3(&pop3);
-	client_say(&imap, "*\r\n");
-	client_expect(&imap, "a4 BAD");
+	expect_no_more_starts(&world, GATE_EXCHANGES_MAX);
 	client_say(&pop3, "USER ann\r\nPASS secret\r\n");
 	client_expect(&pop3, "+OK");
 	client_expect(&pop3, " OK Logged in");
 	client_close(&imap);
 	client_close(&pop3);
-	for (unsigned i = 0; i < GATE_EXCHANGES_MAX; i++)
-		client_close(&clients[i]);
-	world_end(&world);
+	end_logins(&world, clients);
 }
 
 /* ---- The process ---- */
@@ -727,6 +778,7 @@ int main(void)
 		cmocka_unit_test(whoever_does_not_log_in_is_let_go),
 		cmocka_unit_test(there_is_a_most_of_connections),
 		cmocka_unit_test(there_is_a_most_of_logins_in_flight),
+		cmocka_unit_test(who_waits_too_long_for_its_turn_is_told),
 		cmocka_unit_test(a_stop_waits_for_relayed_connections),
 		cmocka_unit_test(a_stop_outlives_core),
 		cmocka_unit_test(a_log_level_is_taken_when_there_is_such),
