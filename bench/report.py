@@ -64,6 +64,9 @@ def verdict(row, found):
     if kind == "times-cyrus":
         cyrus = max((found[name]["value"] or 0 for name in ("cyrus", "cyrus-quickack") if name in found), default=0)
         return ratio, f"{target}x Cyrus", None if not own or not cyrus else own >= target * cyrus
+    if kind == "times-dovecot":
+        dovecot = max((found[name]["value"] or 0 for name in ("mdbox", "maildir") if name in found), default=0)
+        return ratio, f"{target}x Dovecot", None if not own or not dovecot else own >= target * dovecot
     if kind == "share-mdbox":
         mdbox = found.get("mdbox", {}).get("value")
         return ratio, f"{target} of mdbox", None if not own or not mdbox else own <= target * mdbox

@@ -20,6 +20,7 @@ class Row:
         self.unit = unit or ("/s" if figure == "rate" else "ms")
         self.share = share                 # of the seconds given to a row
         self.limit = more.get("limit")     # name of the limit beside it: as many a second, as many bytes, or for a time as long as one takes
+        self.settings = more.get("settings", ())  # Penfold is started anew with them for this row
         self.single = more.get("single")   # measured in a way of its own: bench/run has a function of that name
         # Whole: it ends by itself, however long that takes. The others end with the seconds given, or their --count before that.
         self.whole = more.get("whole", False)
@@ -65,6 +66,8 @@ ROWS = [
     Row("bodies", "FETCH whole bodies, mixed sizes", ("times", 1.3),
         f"fetch-body --first-user {MIXED} --messages {MIXED_MESSAGES} --timeout 120", fill=["mixed"], share=0.5, limit="loopback"),
     Row("store", "STORE one at a time", ("times-cyrus", 2), "store " + ON_WORK, fill=["big", "work"], share=0.5, limit="sync"),
+    Row("store-unsynced", "the same, flags need no sync", ("times-dovecot", 2), "store " + ON_WORK, fill=["big", "work"], share=0.5, limit="echo",
+        settings=["sync_flags = no"]),
     Row("select", "SELECT of the big box", ("below", 0.1), "select " + ON_BIG, figure="p50", fill=["big"], share=0.5, limit="echo"),
     Row("search-subject", "SEARCH SUBJECT, warm", ("below", 5), f"search {ON_BIG} --item SUBJECT --count 32", figure="p50", fill=["big"]),
     Row("search-from", "SEARCH FROM, warm", ("below", 5), f"search {ON_BIG} --item FROM --count 32", figure="p50", fill=["big"]),

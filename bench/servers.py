@@ -117,6 +117,7 @@ def memory_kib(pids):
 class Server:
     load_options = ()
     password = "penfold"
+    takes_settings, settings = False, ()
 
     def __init__(self, work, name):
         self.name, self.state = name, os.path.join(work.state, name)
@@ -141,10 +142,11 @@ class Server:
 
 class Penfold(Server):
     users = USERS
+    takes_settings = True
 
     def start(self):
         os.makedirs(self.state, exist_ok=True)
-        self.demo = Demo(self.work.penfold, users=self.users, directory=self.state)
+        self.demo = Demo(self.work.penfold, users=self.users, directory=self.state, settings=self.settings)
         self.demo.start()
         self.pid, self.data = self.demo.process.pid, os.path.join(self.state, "data")
         self.ports = {name: self.demo.ready[name] for name in ("imap", "imaps", "pop3", "lmtp")}

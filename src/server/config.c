@@ -25,6 +25,7 @@ void config_defaults(struct config *config)
 		.scram_iterations = auth_cost_default.scram_iterations,
 		.throttle_loopback = true,
 		.search_index = true,
+		.sync_flags = true,
 		.log_level = LOG_INFO,
 	};
 }
@@ -257,6 +258,7 @@ static const struct key keys[] = {
 	{"scram_iterations", set_number, AT(scram_iterations), 4096, 10000000, true},
 	{"throttle_loopback", set_switch, AT(throttle_loopback), 0, 0, false},
 	{"search_index", set_switch, AT(search_index), 0, 0, false},
+	{"sync_flags", set_switch, AT(sync_flags), 0, 0, false},
 	{"require_sandbox", set_switch, AT(require_sandbox), 0, 0, false},
 	{"log_level", set_log_level, 0, 0, 0, true},
 };
@@ -326,6 +328,18 @@ int config_parse(
 	config.argon2_memory_kib >>= 10;
 	*ret_config = config;
 	return 0;
+}
+
+int config_set(struct slice line, struct arena *arena, struct config *config, struct buffer *problem)
+{
+	struct parsing p = {arena, config, NULL};
+	uint64_t seen = 0;
+	int error;
+
+	config->argon2_memory_kib <<= 10;
+	error = parse_line(&p, slice_trim(line), &seen, problem);
+	config->argon2_memory_kib >>= 10;
+	return error;
 }
 
 int file_read_whole(const char *path, struct buffer *out)

@@ -36,6 +36,7 @@ struct config {
 	uint64_t argon2_memory_kib, argon2_passes, scram_iterations;
 	bool throttle_loopback;
 	bool search_index;
+	bool sync_flags;      /* answers wait for changes of flags, too */
 	bool require_sandbox; /* refuse to start where the kernel lacks Landlock or seccomp */
 	enum log_level log_level;
 };
@@ -48,6 +49,8 @@ void config_defaults(struct config *config);
  */
 MUST_CHECK int config_parse(
 	struct slice text, const char *name, struct arena *arena, struct config *ret_config, struct buffer *problem);
+/* One `key = value` line over what is there; the problem has no name in front. */
+MUST_CHECK int config_set(struct slice line, struct arena *arena, struct config *config, struct buffer *problem);
 /* The same from a file; the problem also says why it could not be read. */
 MUST_CHECK int config_load(const char *path, struct arena *arena, struct config *ret_config, struct buffer *problem);
 /* What serving needs but the file does not have (a listener, a certificate where TLS is spoken, a host name). */

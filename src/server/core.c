@@ -53,6 +53,7 @@ static int open_store(struct core *core)
 	settings.segment_bytes = config->segment_bytes;
 	settings.search_batch = config->search_index ? settings.search_batch : 0;
 	settings.body_cache_bytes = config->body_cache_bytes;
+	settings.flags_unsynced = !config->sync_flags;
 	settings.durable = store_durable;
 	settings.failed = store_failed;
 	settings.notice = store_notice;

@@ -13,13 +13,15 @@
 #include "server/server.h"
 #include "store/directory.h"
 
-enum { DEMO_BASE_PORT = 2143, DEMO_USERS_MAX = 1000000, DEMO_BATCH = 1000 };
+enum { DEMO_BASE_PORT = 2143, DEMO_USERS_MAX = 1000000, DEMO_BATCH = 1000, SET_MAX = 32 };
 
 static const struct actor demo_actor = {STORE_BY_ADMIN, {"demo", 4}, {"127.0.0.1", 9}};
 
 struct demo {
 	const char *dir, *password;
 	uint64_t users, base_port;
+	struct slice set[SET_MAX]; /* lines of configuration */
+	size_t set_count;
 	struct server server;
 	struct buffer problem; /* why it cannot start */
 };
@@ -43,10 +45,12 @@ static const struct {
 
 static int usage(void)
 {
-	(void)fprintf(stderr, "usage: penfold demo --dir DIR [--users N] [--password P] [--base-port B]\n"
-			      "  serves on 127.0.0.1, ports B+0 imap, B+1 imaps, B+2 pop3, B+3 pop3s, B+4 lmtp (B: "
-			      "2143; 0: any free ones)\n"
-			      "  users user0@example.org ... with one password (\"penfold\")\n");
+	(void)fprintf(stderr,
+		"usage: penfold demo --dir DIR [--users N] [--password P] [--base-port B] [--set 'KEY = VALUE']...\n"
+		"  serves on 127.0.0.1, ports B+0 imap, B+1 imaps, B+2 pop3, B+3 pop3s, B+4 lmtp (B: "
+		"2143; 0: any free ones)\n"
+		"  users user0@example.org ... with one password (\"penfold\")\n"
+		"  any key of penfold.conf(5) can be set\n");
 	return 2;
 }
 
@@ -59,7 +63,8 @@ static int parse_arguments(struct demo *demo, int argc, char **argv)
 {
 	static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
 		{"users", required_argument, NULL, 'u'}, {"password", required_argument, NULL, 'p'},
-		{"base-port", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"base-port", required_argument, NULL, 'b'}, {"set", required_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -73,7 +78,9 @@ static int parse_arguments(struct demo *demo, int argc, char **argv)
 			fine = parse_number(optarg, DEMO_USERS_MAX, &demo->users) && demo->users > 0;
 		else if (option == 'b')
 			fine = parse_number(optarg, 65535 - ARRAY_LEN(ports), &demo->base_port);
-		else
+		else if (option == 's' && (fine = demo->set_count < SET_MAX))
+			demo->set[demo->set_count++] = slice_of(optarg);
+		else if (option != 's')
 			return usage();
 		if (!fine) {
 			(void)fprintf(stderr, "penfold demo: '%s' is out of range\n", optarg);
@@ -232,6 +239,17 @@ static int path_below(struct demo *demo, const char *name, struct slice *ret_pat
 	return error;
 }
 
+/* What the command line sets; the demo's folder and ports are its own. */
+static int settings_take(struct demo *demo)
+{
+	struct server *server = &demo->server;
+	int error = 0;
+
+	for (size_t i = 0; !error && i < demo->set_count; i++)
+		error = config_set(demo->set[i], server->arena, &server->config, &demo->problem);
+	return error;
+}
+
 static int configure(struct demo *demo)
 {
 	struct config *config = &demo->server.config;
@@ -253,7 +271,9 @@ static int configure(struct demo *demo)
 			.host = SLICE("127.0.0.1"),
 			.port = (uint16_t)(demo->base_port ? demo->base_port + i : 0)};
 	}
-	error = path_below(demo, "data", &config->data_dir);
+	error = settings_take(demo);
+	if (!error)
+		error = path_below(demo, "data", &config->data_dir);
 	if (!error)
 		error = path_below(demo, "control", &config->control_socket);
 	/* The address of a socket has room for 107 bytes; a test's folder may lie deeper. */

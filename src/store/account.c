@@ -113,7 +113,7 @@ int account_subscribe(struct account *account, struct slice name, bool subscribe
 	if (error)
 		goto out;
 	op_put_name(change, OP_SUBSCRIBE, subscribed, buffer_slice(&normal));
-	error = change_commit(account, NULL, 0, true, NULL, NULL, NULL);
+	error = change_commit(account, NULL, 0, CHANGE_SMALL, NULL, NULL, NULL);
 out:
 	buffer_free(&normal);
 	return error;

@@ -51,7 +51,10 @@ uint64_t account_id(const struct account *account);
 unsigned account_users(const struct account *account); /* how many have it open */
 struct shard *account_shard(const struct account *account);
 struct store *account_store(const struct account *account);
-/* Sequence number of its newest change: what answers must be marked with (net_stream_mark). 0 when it is surely durable. */
+/*
+ * Sequence number of its newest change, of those that are waited for: what answers must be marked with (net_stream_mark). 0 when it is surely
+ * durable.
+ */
 uint64_t account_seq(const struct account *account);
 uint64_t account_highestmodseq(const struct account *account); /* one counter for the whole account */
 

@@ -126,7 +126,7 @@ static int adding_commit(struct adding *a)
 		bodies[i] = buffer_slice(&a->items[i].ingest->stored);
 	op_put_append(a->change, &op);
 	buffer_put(a->change, op.items.bytes);
-	error = change_commit(account, bodies, bodies_count, false, NULL, a->mailbox, NULL);
+	error = change_commit(account, bodies, bodies_count, CHANGE_LARGE, NULL, a->mailbox, NULL);
 	if (bodies != few)
 		free(bodies);
 	return error;

@@ -17,7 +17,7 @@ int change_start(struct account *account, const struct actor *actor, struct buff
 	return 0;
 }
 
-static void pending_link(struct account *account, struct pending *pending)
+static void pending_link(struct account *account, struct pending *pending, bool awaited)
 {
 	struct shard *shard = account->shard;
 
@@ -32,7 +32,8 @@ static void pending_link(struct account *account, struct pending *pending)
 	else
 		shard->pending_first = pending;
 	shard->pending_last = pending;
-	account->seq = pending->record.seq;
+	if (awaited)
+		account->seq = pending->record.seq;
 }
 
 int change_restore(struct account *account, struct pending *pending)
@@ -42,16 +43,16 @@ int change_restore(struct account *account, struct pending *pending)
 	/* Folding changes entries only where they are loaded; whoever makes a change has loaded them. */
 	for (size_t i = 0; !error && i < account->mailbox_count; i++)
 		error = resident_entries(account->mailboxes[i]);
-	pending_link(account, pending);
+	pending_link(account, pending, true);
 	return error ? error : resident_fold(account, pending, NULL);
 }
 
-int change_commit(struct account *account, const struct slice *bodies, size_t body_count, bool reserve, struct view *by,
-	struct mailbox *mailbox, struct mailbox *other)
+int change_commit(struct account *account, const struct slice *bodies, size_t body_count, enum change_kind kind,
+	struct view *by, struct mailbox *mailbox, struct mailbox *other)
 {
 	struct store *store = account->shard->store;
 	struct buffer *change = &account->shard->change;
-	struct appending what = {account->id, RECORD_CHANGE, {NULL, 0}, bodies, body_count, reserve};
+	struct appending what = {account->id, RECORD_CHANGE, {NULL, 0}, bodies, body_count, kind != CHANGE_LARGE};
 	struct pending *pending;
 	int error;
 
@@ -63,7 +64,7 @@ int change_commit(struct account *account, const struct slice *bodies, size_t bo
 	error = store_append_owned(store, &what, &pending);
 	if (error)
 		return error;
-	pending_link(account, pending);
+	pending_link(account, pending, kind != CHANGE_FLAGS || !store->settings.flags_unsynced);
 	error = resident_fold(account, pending, by);
 	if (error) {
 		/* It is in the journal, so it has happened; only this memory no longer says so. */

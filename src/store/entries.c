@@ -146,7 +146,7 @@ int entries_store(struct mailbox *mailbox, struct uid_set uids, enum flags_mode 
 	op.new_keywords.bytes = buffer_slice(&shard->list2);
 	op.ranges = selection_ranges(&s.selection);
 	op_put_flags(change, &op);
-	return change_commit(account, NULL, 0, true, by, mailbox, NULL);
+	return change_commit(account, NULL, 0, CHANGE_FLAGS, by, mailbox, NULL);
 }
 
 /* ---- EXPUNGE ---- */
@@ -203,7 +203,7 @@ int entries_expunge(struct mailbox *mailbox, struct uid_set uids, bool only_dele
 	entries_each(resident_of(mailbox), uids, share_look_up, account);
 	op.ranges = selection_ranges(&e.selection);
 	op_put_expunge(change, &op);
-	return change_commit(account, NULL, 0, true, NULL, mailbox, NULL);
+	return change_commit(account, NULL, 0, CHANGE_SMALL, NULL, mailbox, NULL);
 }
 
 /* ---- COPY, MOVE ---- */
@@ -311,7 +311,7 @@ int entries_copy(struct mailbox *mailbox, struct uid_set uids, struct mailbox *t
 		error = to->error;
 	}
 	if (!error)
-		error = change_commit(account, NULL, 0, false, NULL, mailbox, target);
+		error = change_commit(account, NULL, 0, CHANGE_LARGE, NULL, mailbox, target);
 out:
 	buffer_free(&c.fresh);
 	return error;

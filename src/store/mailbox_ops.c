@@ -76,7 +76,7 @@ int mailbox_create(struct account *account, struct slice name, unsigned special_
 		goto out;
 	put_parents(&c, buffer_slice(&normal));
 	put_create(&c, buffer_slice(&normal), special_use);
-	error = change_commit(account, NULL, 0, true, NULL, NULL, NULL);
+	error = change_commit(account, NULL, 0, CHANGE_SMALL, NULL, NULL, NULL);
 	if (error)
 		goto out;
 	made = mailbox_find(account, buffer_slice(&normal));
@@ -110,7 +110,7 @@ int mailbox_delete(struct account *account, struct mailbox *mailbox, const struc
 	if (error)
 		return error;
 	op_put_mailbox(change, OP_MAILBOX_DELETE, &op);
-	return change_commit(account, NULL, 0, true, NULL, mailbox, NULL);
+	return change_commit(account, NULL, 0, CHANGE_SMALL, NULL, mailbox, NULL);
 }
 
 /* INBOX: what is in it moves to a new mailbox (RFC 9051 §6.3.6). */
@@ -130,7 +130,7 @@ static int rename_inbox(
 	put_create(&c, new_name, 0);
 	error = entries_move_all(inbox, target, c.modseq, c.change);
 	if (!error)
-		error = change_commit(account, NULL, 0, false, NULL, inbox, NULL);
+		error = change_commit(account, NULL, 0, CHANGE_LARGE, NULL, inbox, NULL);
 	if (!error)
 		account_tell(account, mailbox_find(account, new_name));
 	return error;
@@ -183,7 +183,7 @@ static int rename_tree(
 	put_parents(&c, new_name);
 	error = put_renames(&c, mailbox, new_name, &name);
 	if (!error)
-		error = change_commit(account, NULL, 0, true, NULL, NULL, NULL);
+		error = change_commit(account, NULL, 0, CHANGE_SMALL, NULL, NULL, NULL);
 	buffer_free(&name);
 	if (error)
 		return error;

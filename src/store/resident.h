@@ -129,9 +129,14 @@ MUST_CHECK int resident_share(struct account *account, uint64_t email, uint32_t 
 
 /* change.c: every change of an account goes through here */
 MUST_CHECK int change_start(struct account *account, const struct actor *actor, struct buffer **ret_change);
-/* Appends, folds, tells the listeners of `mailbox` and `other` (each may be NULL). `reserve`: the change frees space or is small. */
-MUST_CHECK int change_commit(struct account *account, const struct slice *bodies, size_t body_count, bool reserve,
-	struct view *by, struct mailbox *mailbox, struct mailbox *other);
+enum change_kind {
+	CHANGE_LARGE, /* takes space */
+	CHANGE_SMALL, /* frees space or is small: may use the reserve */
+	CHANGE_FLAGS, /* small, and settings.flags_unsynced is about it */
+};
+/* Appends, folds, tells the listeners of `mailbox` and `other` (each may be NULL). */
+MUST_CHECK int change_commit(struct account *account, const struct slice *bodies, size_t body_count,
+	enum change_kind kind, struct view *by, struct mailbox *mailbox, struct mailbox *other);
 /* A change from the journal that the index does not have yet, while nobody is there to be told. The account keeps it in every case. */
 MUST_CHECK int change_restore(struct account *account, struct pending *pending);
 uint64_t account_new_id(const struct account *account, uint64_t nth);

@@ -45,6 +45,7 @@ struct store_settings {
 	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
 	uint64_t compact_bytes_per_s; /* rate limit of compaction: 16,777,216 */
 	uint64_t search_batch;        /* emails that wait before they go into the search index: 128; 0: there is none */
+	bool flags_unsynced;          /* account_seq() passes over changes of flags alone: nobody waits for them */
 	uint64_t body_cache_bytes;    /* of unpacked bodies that are read again and again: 67,108,864; 0: none */
 	uint64_t index_bytes_max;     /* the index's file grows no larger; 0: as large as the disk lets it */
 	const struct file_system *files;     /* NULL: the real one */

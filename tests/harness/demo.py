@@ -35,10 +35,11 @@ def sanitizer_reports(text):
 class Demo:
     """with Demo(program) as demo: demo.imap, demo.lmtp, ... are ports, demo.user and demo.password the first account."""
 
-    def __init__(self, program, users=1, directory=None, keep=False, wrapper=(), base_port=0):
+    def __init__(self, program, users=1, directory=None, keep=False, wrapper=(), base_port=0, settings=()):
         self.program, self.user_count, self.wrapper, self.base_port = program, users, list(wrapper), base_port
         self.own_directory = directory is None and not keep
         self.directory = directory or tempfile.mkdtemp(prefix="penfold-test-")
+        self.settings = settings  # lines of penfold.conf(5)
         self.process = None
 
     def start(self):
@@ -46,7 +47,7 @@ class Demo:
         self.stderr = open(os.path.join(self.directory + ".stderr"), "ab")
         self.process = subprocess.Popen(
             self.wrapper + [self.program, "demo", "--dir", self.directory, "--users", str(self.user_count),
-                            "--base-port", str(self.base_port)],
+                            "--base-port", str(self.base_port), *(word for line in self.settings for word in ("--set", line))],
             stdout=subprocess.PIPE, stderr=self.stderr, text=True, env=env, start_new_session=True)
         line = self.process.stdout.readline()
         if not line:

@@ -13,6 +13,7 @@
 
 #include "../held_sync.h"
 #include "rig.h"
+#include "store/engine.h"
 
 enum { POLL_US = 200, POLLS = 50000, ANSWER_MAX = 1 << 20 };
 
@@ -60,6 +61,7 @@ struct client {
 	struct buffer input;
 };
 enum { CHANGING, IDLING, ASKING, LATE, CLIENTS };
+enum { OTHERS = 4 }; /* tests that are not of the table */
 struct test {
 	struct held_sync sync;
 	struct rig rig;
@@ -320,13 +322,49 @@ static void a_stopping_server_gives_away_nothing(void **state)
 		expect(&t->clients[i], "* BYE ");
 }
 
+static void let_flags_go(void *context)
+{
+	struct test *t = context;
+
+	t->rig.store->settings.flags_unsynced = true;
+}
+
+/* With sync_flags = no; whatever else changes is waited for, and so are the flags that changed before it. */
+static void flags_need_not_be_waited_for(void **state)
+{
+	static const struct change append = {.name = "APPEND behind flags",
+		.watched = "INBOX",
+		.prepare = "NOOP",
+		.command = "APPEND INBOX {14+}\r\nSubject: x\r\n\r\n"};
+	struct test *t = *state;
+	struct client *clients = t->clients;
+
+	start_all(t, &append);
+	rig_call(&t->rig, let_flags_go, t);
+	held_sync_hold(&t->sync);
+	say(&clients[CHANGING], "f ", "STORE 2 +FLAGS (\\Seen)");
+	expect(&clients[CHANGING], "f OK ");
+	expect(&clients[IDLING], "* 2 FETCH (");
+	ask(&clients[CHANGING], "FETCH 1 BODY[]");
+	buffer_reset(&clients[IDLING].input);
+	say(&clients[CHANGING], "a ", append.command);
+	wait_until_changed(t);
+	expect_quiet(&clients[CHANGING], &append, "who made it");
+	(void)take(&clients[IDLING], MSG_DONTWAIT); /* of what the FETCH has set */
+	assert_false(has(&clients[IDLING], "EXISTS"));
+	held_sync_release(&t->sync);
+	expect(&clients[CHANGING], "a OK ");
+	expect(&clients[IDLING], "* 4 EXISTS\r\n");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	struct CMUnitTest tests[ARRAY_LEN(changes) + 3] = {
+	struct CMUnitTest tests[ARRAY_LEN(changes) + OTHERS] = {
 		TEST(what_came_by_lmtp_is_told_when_it_is_durable),
 		TEST(the_end_of_a_session_waits_too),
 		TEST(a_stopping_server_gives_away_nothing),
+		TEST(flags_need_not_be_waited_for),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
@@ -335,7 +373,7 @@ int main(void)
 			void *given;
 		} change = {&changes[i]};
 
-		tests[i + 3] = (struct CMUnitTest){
+		tests[i + OTHERS] = (struct CMUnitTest){
 			changes[i].name, a_change_is_told_when_it_is_durable, setup, teardown, change.given};
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);

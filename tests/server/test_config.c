@@ -30,12 +30,13 @@ static void done(struct parsed *p)
 
 static void everything_can_be_set(void **state)
 {
-	struct parsed p = parse("# a comment\n\n data_dir = /srv/mail \nhostname=mail.example.org\nretention = 2w\n"
-				"message_size_max = 64M\nmessages_max = 5000\nsearch_index = no\nlisten_imap = "
-				"127.0.0.1:143, [::1]:1143, 2143\n"
-				"listen_lmtp = /run/penfold/lmtp\ntls_certificate = /a/chain.pem /a/key.pem\n"
-				"tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = "
-				"32M\r\nbody_cache = 1G\n");
+	struct parsed p =
+		parse("# a comment\n\n data_dir = /srv/mail \nhostname=mail.example.org\nretention = 2w\n"
+		      "message_size_max = 64M\nmessages_max = 5000\nsearch_index = no\nsync_flags = no\nlisten_imap = "
+		      "127.0.0.1:143, [::1]:1143, 2143\n"
+		      "listen_lmtp = /run/penfold/lmtp\ntls_certificate = /a/chain.pem /a/key.pem\n"
+		      "tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = "
+		      "32M\r\nbody_cache = 1G\n");
 
 	(void)state;
 	assert_int_equal(p.error, 0);
@@ -45,6 +46,7 @@ static void everything_can_be_set(void **state)
 	assert_int_equal(p.config.message_bytes_max, 64 << 20);
 	assert_int_equal(p.config.messages_max, 5000);
 	assert_false(p.config.search_index);
+	assert_false(p.config.sync_flags);
 	assert_int_equal(p.config.argon2_memory_kib, 32 << 10);
 	assert_int_equal(p.config.body_cache_bytes, 1 << 30);
 	assert_int_equal(p.config.listener_count, 4);
