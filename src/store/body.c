@@ -15,7 +15,7 @@ struct body_reader {
 	size_t current; /* the frame in `frame`; SIZE_MAX: none */
 	struct slice frame;
 	bool from_disk; /* and from nowhere else */
-	struct buffer stored, raw;
+	struct buffer raw;
 	struct cached_frame *shared; /* where `frame` is, unless it is in `raw` */
 };
 
@@ -72,7 +72,6 @@ static int reader_for_row(
 	reader->store = store;
 	reader->from_disk = from_disk || !store->frame_cache;
 	reader->current = SIZE_MAX;
-	reader->stored = BUFFER_INIT(UINT32_MAX);
 	reader->raw = BUFFER_INIT(FRAME_RAW_BYTES + BASE64_SLACK);
 	error = frames_copy(reader, row);
 	if (!error)
@@ -153,29 +152,15 @@ void body_reader_free(struct body_reader **reader)
 	frames_unpin(r);
 	cached_frame_release(&r->shared);
 	free(r->frames);
-	buffer_free(&r->stored);
 	buffer_free(&r->raw);
 	free(r);
 	*reader = NULL;
 }
 
-static int frame_read(struct body_reader *reader, const struct frame_ref *ref)
+static int reread(struct body_reader *reader, const struct frame_ref *ref)
 {
-	struct durability *log = reader->store->log;
-	char *room;
-	int error;
-
-	buffer_reset(&reader->stored);
 	buffer_reset(&reader->raw);
-	room = buffer_room(&reader->stored, ref->stored_bytes);
-	if (!room)
-		return buffer_error(&reader->stored);
-	error = log->ops->read(log, &ref->place, ref->offset, ref->stored_bytes, room);
-	if (error)
-		return error;
-	buffer_added(&reader->stored, ref->stored_bytes);
-	error = frame_unpack(reader->store, buffer_slice(&reader->stored), &reader->raw);
-	return !error && reader->raw.len != ref->raw_bytes ? -EBADMSG : error;
+	return frame_unpack(reader->store, ref, &reader->raw);
 }
 
 /* One flipped bit in the record is put right on the disk, and what was read is read again. */
@@ -189,12 +174,12 @@ static int frame_mend(struct body_reader *reader, const struct frame_ref *ref)
 		return -EBADMSG;
 	store_notice(reader->store, "journal-bit-mended", "segment %016llx record at %llu",
 		(unsigned long long)ref->place.segment, (unsigned long long)ref->place.at);
-	return frame_read(reader, ref);
+	return reread(reader, ref);
 }
 
 static int frame_read_or_mend(struct body_reader *reader, const struct frame_ref *ref)
 {
-	int error = frame_read(reader, ref);
+	int error = reread(reader, ref);
 
 	if (error == -EBADMSG)
 		error = frame_mend(reader, ref);

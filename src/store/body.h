@@ -14,8 +14,8 @@ enum { FRAME_RAW_BYTES = 262144, FRAME_HEADER_BYTES = 13, DICTIONARY_MESSAGE_MAX
 enum { TEXT_LEVEL = 2, BYTES_LEVEL = 1 };
 /* Compresses into `out`, header first (frame.c). Any thread. */
 MUST_CHECK int frame_pack(struct store *store, struct slice raw, bool whole_message, struct buffer *out);
-/* -EBADMSG: CRC, size or dictionary do not fit. Appends to `out`. */
-MUST_CHECK int frame_unpack(struct store *store, struct slice stored, struct buffer *out);
+/* Reads a frame from the journal and appends what it was made from. -EBADMSG: place, CRC, size or dictionary do not fit. Any thread. */
+MUST_CHECK int frame_unpack(struct store *store, const struct frame_ref *ref, struct buffer *out);
 /* Appends a frame as a record of its own; fills place and offset. */
 MUST_CHECK int frame_write(struct store *store, struct slice stored, struct frame_ref *ref);
 void frame_contexts_free_all(struct dictionaries *dictionaries);

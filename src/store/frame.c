@@ -21,13 +21,16 @@ enum {
 	TEXT_ZSTD = 1,
 	BYTES_ZSTD = 2,
 	PARTS_HEAD_BYTES = 1 + 4 * 5,
-	PART_MAX = FRAME_RAW_BYTES + BASE64_SLACK
+	PART_MAX = FRAME_RAW_BYTES + BASE64_SLACK,
+	STORED_MAX = 2 * FRAME_RAW_BYTES /* what does not shrink is stored as it is, with little about it */
 };
 
 struct frame_contexts {
 	ZSTD_CCtx *pack;
-	ZSTD_DCtx *unpack;
+	/* Two, as one that comes from something else takes a dictionary for cold, and reads slower for fetching it ahead. */
+	ZSTD_DCtx *unpack, *unpack_with; /* a dictionary */
 	struct encoded parts;
+	struct buffer stored; /* a frame as it was read */
 };
 
 static void contexts_free(struct frame_contexts *c)
@@ -36,9 +39,11 @@ static void contexts_free(struct frame_contexts *c)
 		return;
 	ZSTD_freeCCtx(c->pack);
 	ZSTD_freeDCtx(c->unpack);
+	ZSTD_freeDCtx(c->unpack_with);
 	buffer_free(&c->parts.runs);
 	buffer_free(&c->parts.text);
 	buffer_free(&c->parts.bytes);
+	buffer_free(&c->stored);
 	free(c);
 }
 
@@ -56,9 +61,11 @@ static struct frame_contexts *contexts_take(struct dictionaries *d)
 	if (!c)
 		return NULL;
 	c->parts = (struct encoded){BUFFER_INIT(PART_MAX), BUFFER_INIT(PART_MAX), BUFFER_INIT(PART_MAX)};
+	c->stored = BUFFER_INIT(STORED_MAX + BASE64_SLACK);
 	c->pack = ZSTD_createCCtx();
 	c->unpack = ZSTD_createDCtx();
-	if (c->pack && c->unpack)
+	c->unpack_with = ZSTD_createDCtx();
+	if (c->pack && c->unpack && c->unpack_with)
 		return c;
 	contexts_free(c);
 	return NULL;
@@ -197,35 +204,35 @@ static int expand(
 	size_t bytes;
 
 	if (dictionary)
-		bytes = ZSTD_decompress_usingDDict(c->unpack, room, raw, stored.at, stored.len, dictionary->unpack);
+		bytes = ZSTD_decompress_usingDDict(
+			c->unpack_with, room, raw, stored.at, stored.len, dictionary->unpack);
 	else
 		bytes = ZSTD_decompressDCtx(c->unpack, room, raw, stored.at, stored.len);
 	return ZSTD_isError(bytes) || bytes != raw ? -EBADMSG : 0;
 }
 
-/* A part, unpacked to `scratch` when it is compressed; with BASE64_SLACK readable bytes behind it. */
+/* A part: where it is stored, or unpacked to `scratch` when it is compressed. Either way with BASE64_SLACK readable bytes behind it. */
 static int part_load(struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored, size_t raw,
-	bool is_compressed, struct buffer *scratch)
+	bool is_compressed, struct buffer *scratch, struct slice *ret_part)
 {
 	char *room;
 	int error;
 
+	if (!is_compressed) {
+		if (stored.len != raw)
+			return -EBADMSG;
+		*ret_part = stored;
+		return 0;
+	}
 	buffer_reset(scratch);
 	room = buffer_room(scratch, raw + BASE64_SLACK);
 	if (!room)
 		return buffer_error(scratch);
 	memset(room + raw, 0, BASE64_SLACK);
-	if (is_compressed) {
-		error = expand(c, dictionary, stored, room, raw);
-		if (error)
-			return error;
-	} else if (stored.len != raw) {
-		return -EBADMSG;
-	} else if (raw) {
-		memcpy(room, stored.at, raw);
-	}
-	buffer_added(scratch, raw);
-	return 0;
+	error = expand(c, dictionary, stored, room, raw);
+	if (!error)
+		*ret_part = slice_make(room, raw);
+	return error;
 }
 
 static int unpack_parts(struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored,
@@ -235,17 +242,15 @@ static int unpack_parts(struct frame_contexts *c, const struct dictionary *dicti
 	unsigned how = reader_u8(&r);
 	uint64_t runs_len = reader_varint(&r), text_raw = reader_varint(&r);
 	uint64_t text_stored = reader_varint(&r), bytes_raw = reader_varint(&r);
-	struct slice runs = reader_bytes(&r, (size_t)runs_len), text = reader_bytes(&r, (size_t)text_stored);
+	struct slice runs = reader_bytes(&r, (size_t)runs_len), text = reader_bytes(&r, (size_t)text_stored), bytes;
 	int error;
 
 	if (reader_error(&r) || how > (TEXT_ZSTD | BYTES_ZSTD) || text_raw > raw || bytes_raw > raw)
 		return -EBADMSG;
-	error = part_load(c, dictionary, text, (size_t)text_raw, how & TEXT_ZSTD, &c->parts.text);
+	error = part_load(c, dictionary, text, (size_t)text_raw, how & TEXT_ZSTD, &c->parts.text, &text);
 	if (!error)
-		error = part_load(c, NULL, r.rest, (size_t)bytes_raw, how & BYTES_ZSTD, &c->parts.bytes);
-	if (error)
-		return error;
-	return encoded_join(runs, buffer_slice(&c->parts.text), buffer_slice(&c->parts.bytes), raw, out);
+		error = part_load(c, NULL, r.rest, (size_t)bytes_raw, how & BYTES_ZSTD, &c->parts.bytes, &bytes);
+	return error ? error : encoded_join(runs, text, bytes, raw, out);
 }
 
 static int unpack_whole(struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored,
@@ -267,16 +272,17 @@ static int unpack_plain(struct slice stored, uint32_t raw, struct buffer *out)
 	return buffer_error(out);
 }
 
-int frame_unpack(struct store *store, struct slice stored, struct buffer *out)
+/* `stored` has BASE64_SLACK readable bytes behind it. */
+static int unpack(
+	struct store *store, struct frame_contexts *c, struct slice stored, uint32_t raw_expected, struct buffer *out)
 {
 	struct reader r = READER_INIT(stored);
 	unsigned codec = reader_u8(&r);
 	uint32_t id = reader_le32(&r), raw = reader_le32(&r), crc = reader_le32(&r);
 	const struct dictionary *dictionary = NULL;
-	struct frame_contexts *c;
-	int error;
 
-	if (reader_error(&r) || raw > FRAME_RAW_BYTES || codec > CODEC_PARTS || crc != crc32c(0, r.rest.at, r.rest.len))
+	if (reader_error(&r) || raw > FRAME_RAW_BYTES || raw != raw_expected || codec > CODEC_PARTS ||
+		crc != crc32c(0, r.rest.at, r.rest.len))
 		return -EBADMSG;
 	if (codec == CODEC_PLAIN)
 		return unpack_plain(r.rest, raw, out);
@@ -285,13 +291,41 @@ int frame_unpack(struct store *store, struct slice stored, struct buffer *out)
 		if (!dictionary)
 			return -EBADMSG;
 	}
-	c = contexts_take(&store->dictionaries);
+	if (codec == CODEC_PARTS)
+		return unpack_parts(c, dictionary, r.rest, raw, out);
+	return unpack_whole(c, dictionary, r.rest, raw, out);
+}
+
+/* Into memory that is used again and again: it stays in the processor's cache. */
+static int stored_read(struct store *store, const struct frame_ref *ref, struct buffer *stored)
+{
+	char *room;
+	int error;
+
+	if (ref->stored_bytes > STORED_MAX)
+		return -EBADMSG;
+	buffer_reset(stored);
+	room = buffer_room(stored, ref->stored_bytes + BASE64_SLACK);
+	if (!room)
+		return buffer_error(stored);
+	error = store->log->ops->read(store->log, &ref->place, ref->offset, ref->stored_bytes, room);
+	if (error)
+		return error;
+	memset(room + ref->stored_bytes, 0, BASE64_SLACK);
+	buffer_added(stored, ref->stored_bytes);
+	return 0;
+}
+
+int frame_unpack(struct store *store, const struct frame_ref *ref, struct buffer *out)
+{
+	struct frame_contexts *c = contexts_take(&store->dictionaries);
+	int error;
+
 	if (!c)
 		return -ENOMEM;
-	if (codec == CODEC_PARTS)
-		error = unpack_parts(c, dictionary, r.rest, raw, out);
-	else
-		error = unpack_whole(c, dictionary, r.rest, raw, out);
+	error = stored_read(store, ref, &c->stored);
+	if (!error)
+		error = unpack(store, c, buffer_slice(&c->stored), ref->raw_bytes, out);
 	contexts_give(&store->dictionaries, c);
 	return error;
 }
