@@ -92,10 +92,13 @@ static void run_dele(struct pop3_protocol *p, const struct pop3_command *command
 	if (!is_there(p, command->number, out))
 		return;
 	error = maildrop_mark(p->drop, command->number);
-	if (error)
+	if (error) {
 		pop3_cannot_read(command->number, error, out);
-	else
-		buffer_printf(out, "+OK Message %u will be deleted\r\n", command->number);
+		return;
+	}
+	buffer_put(out, SLICE("+OK Message "));
+	buffer_put_u64(out, command->number);
+	buffer_put(out, SLICE(" will be deleted\r\n"));
 }
 
 static void run_lang(struct pop3_protocol *p UNUSED, const struct pop3_command *command, struct buffer *out)

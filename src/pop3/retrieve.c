@@ -1,7 +1,7 @@
 /* RETR and TOP: a message on its way out, a piece at a time (RFC 1939 §5, §7). */
 #include "pop3/protocol.h"
 
-enum { PIECE_MAX = 16384, ROOM_MAX = 65536, ROOM_MORE = 64 /* for dots and the end */ };
+enum { PIECE_MAX = 16384, ROOM_MAX = 65536, ROOM_MORE = 64 /* for dots, the line before and the end */ };
 
 static void finish(struct pop3_protocol *p)
 {
@@ -45,7 +45,9 @@ void pop3_retrieve(struct pop3_protocol *p, const struct pop3_command *command, 
 	if (command->verb == POP3_RETR) {
 		p->stuff = pop3_stuff_start(POP3_ALL_LINES);
 		p->retrieved++;
-		buffer_printf(out, "+OK %llu octets\r\n", (unsigned long long)message.bytes);
+		buffer_put(out, SLICE("+OK "));
+		buffer_put_u64(out, message.bytes);
+		buffer_put(out, SLICE(" octets\r\n"));
 	} else {
 		p->stuff = pop3_stuff_start(command->lines);
 		p->topped++;
@@ -53,11 +55,13 @@ void pop3_retrieve(struct pop3_protocol *p, const struct pop3_command *command, 
 	}
 }
 
-/* Room for what is coming in one step, instead of many that each copy what is there already. */
+/* Room for what is coming in one step, instead of many that each copy what is there already; where one answer follows another, for more of them. */
 static void make_room(const struct pop3_protocol *p, struct buffer *out)
 {
 	size_t wanted = (size_t)MIN(p->body_bytes - p->body_at, (uint64_t)ROOM_MAX) + ROOM_MORE;
 
+	if (out->len > ROOM_MORE && wanted > out->room - out->len)
+		wanted += ROOM_MAX;
 	if (wanted <= out->max - out->len)
 		(void)buffer_room(out, wanted); /* where it fails, putting the piece there fails, too */
 }
