@@ -3,7 +3,9 @@
 #include "store/words/internal.h"
 
 enum {
-	ZSTD_LEVEL = 1 /* what makes it smaller costs each search more than it is worth */,
+	/* What makes it smaller costs each search more than it is worth; and words, which are little beside their postings, are as good as not packed. */
+	ZSTD_LEVEL = 1,
+	ZSTD_LEVEL_WORDS = -3,
 	OUT_BYTES = 1 << 18,
 	PATH_ROOM = 4096
 };
@@ -58,11 +60,11 @@ static void put(struct words_writer *w, struct slice bytes)
 }
 
 /* Returns how many bytes it became, and their CRC. */
-static uint32_t put_packed(struct words_writer *w, struct slice raw, uint32_t *ret_crc)
+static uint32_t put_packed(struct words_writer *w, struct slice raw, int level, uint32_t *ret_crc)
 {
 	struct buffer packed = BUFFER_INIT(ZSTD_compressBound(raw.len));
 	char *room = buffer_room(&packed, packed.max);
-	size_t bytes = room ? ZSTD_compressCCtx(w->pack, room, packed.max, raw.at, raw.len, ZSTD_LEVEL) : 0;
+	size_t bytes = room ? ZSTD_compressCCtx(w->pack, room, packed.max, raw.at, raw.len, level) : 0;
 
 	if (!room || ZSTD_isError(bytes)) {
 		note(w, -ENOMEM);
@@ -94,7 +96,7 @@ static void block_flush(struct words_writer *w)
 	note(w, buffer_error(&w->text));
 	note(w, buffer_error(&w->postings));
 	note(w, buffer_error(&w->raw));
-	bytes = put_packed(w, buffer_slice(&w->raw), &crc);
+	bytes = put_packed(w, buffer_slice(&w->raw), w->stream < WORDS_COLUMNS ? ZSTD_LEVEL : ZSTD_LEVEL_WORDS, &crc);
 	buffer_put_varint(blocks, bytes);
 	buffer_put_varint(blocks, w->raw.len);
 	buffer_put_varint(blocks, w->stream < WORDS_COLUMNS ? w->first - w->first_before : w->postings.len);
@@ -263,7 +265,7 @@ int words_writer_end(struct words_writer **writer, int error)
 	}
 	note(w, buffer_error(&w->directory));
 	at = w->offset;
-	bytes = put_packed(w, buffer_slice(&w->directory), &crc);
+	bytes = put_packed(w, buffer_slice(&w->directory), ZSTD_LEVEL, &crc);
 	out_flush(w);
 	put_header(w, at, bytes, (uint32_t)w->directory.len, crc);
 	if (!w->error)
