@@ -19,8 +19,6 @@ static uint32_t crc32c_plain(uint32_t crc, const unsigned char *at, size_t len)
 }
 
 #ifdef __x86_64__
-enum { STREAM_BYTES = 512 };
-
 __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const unsigned char *at, size_t len)
 {
 	uint64_t wide = crc;
@@ -48,26 +46,42 @@ __attribute__((target("sse4.2,pclmul"))) static uint32_t crc32c_moved(uint32_t c
 	return (uint32_t)_mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
 }
 
+struct crc32c_stretch {
+	size_t bytes;
+	uint32_t power_1, power_2; /* as many zero bytes, and twice as many */
+};
+
 /* The instruction gives its result three cycles late, but can be begun in each: three stretches side by side. */
+__attribute__((target("sse4.2,pclmul"))) static inline uint32_t crc32c_three(
+	uint32_t crc, const unsigned char *at, struct crc32c_stretch stretch)
+{
+	uint64_t a = crc, b = 0, c = 0;
+
+	for (size_t i = 0; i < stretch.bytes; i += 8) {
+		uint64_t words[3];
+
+		memcpy(&words[0], at + i, 8);
+		memcpy(&words[1], at + stretch.bytes + i, 8);
+		memcpy(&words[2], at + 2 * stretch.bytes + i, 8);
+		a = _mm_crc32_u64(a, words[0]);
+		b = _mm_crc32_u64(b, words[1]);
+		c = _mm_crc32_u64(c, words[2]);
+	}
+	return crc32c_moved((uint32_t)a, stretch.power_2) ^ crc32c_moved((uint32_t)b, stretch.power_1) ^ (uint32_t)c;
+}
+
+/* Long stretches for long records, then shorter ones: a row of the index is some 1,000 bytes. */
 __attribute__((target("sse4.2,pclmul"))) static uint32_t crc32c_streams(
 	uint32_t crc, const unsigned char *at, size_t len)
 {
-	static const uint32_t power_1 = 0xdd7e3b0c, power_2 = 0x170076fa; /* STREAM_BYTES, and twice as many */
+	static const struct crc32c_stretch stretches[] = {
+		{512, 0xdd7e3b0c, 0x170076fa}, {256, 0xb9e02b86, 0xdd7e3b0c}, {64, 0x9e4addf8, 0x0d3b6092}};
 
-	for (; len >= 3 * STREAM_BYTES; at += 3 * STREAM_BYTES, len -= 3 * STREAM_BYTES) {
-		uint64_t a = crc, b = 0, c = 0;
+	for (size_t i = 0; i < ARRAY_LEN(stretches); i++) {
+		size_t bytes = 3 * stretches[i].bytes;
 
-		for (size_t i = 0; i < STREAM_BYTES; i += 8) {
-			uint64_t words[3];
-
-			memcpy(&words[0], at + i, 8);
-			memcpy(&words[1], at + STREAM_BYTES + i, 8);
-			memcpy(&words[2], at + 2 * STREAM_BYTES + i, 8);
-			a = _mm_crc32_u64(a, words[0]);
-			b = _mm_crc32_u64(b, words[1]);
-			c = _mm_crc32_u64(c, words[2]);
-		}
-		crc = crc32c_moved((uint32_t)a, power_2) ^ crc32c_moved((uint32_t)b, power_1) ^ (uint32_t)c;
+		for (; len >= bytes; at += bytes, len -= bytes)
+			crc = crc32c_three(crc, at, stretches[i]);
 	}
 	return crc32c_sse42(crc, at, len);
 }

@@ -62,7 +62,8 @@ static void test_crc32c_chains_at_any_place(void **state UNUSED)
 /* Long ones are taken in several stretches at once. */
 static void test_crc32c_of_long_bytes(void **state UNUSED)
 {
-	static const size_t lengths[] = {511, 512, 1535, 1536, 1537, 3071, 3072, 3080, 4608, 4999};
+	static const size_t lengths[] = {191, 192, 193, 383, 384, 511, 512, 575, 767, 768, 959, 960, 1006, 1151, 1152,
+		1535, 1536, 1537, 3071, 3072, 3080, 4608, 4999};
 	unsigned char bytes[5000];
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
