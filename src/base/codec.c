@@ -1,71 +1,51 @@
 #include "base/codec.h"
 
-struct slice reader_bytes(struct reader *r, size_t len)
-{
-	struct slice taken = {NULL, 0};
-
-	if (r->error)
-		return taken;
-	if (len > r->rest.len) {
-		r->error = -EBADMSG;
-		return taken;
-	}
-	taken = slice_first(r->rest, len);
-	if (len) {
-		r->rest.at += len;
-		r->rest.len -= len;
-	}
-	return taken;
-}
-
-static uint64_t little_endian(struct reader *r, size_t bytes)
-{
-	struct slice raw = reader_bytes(r, bytes);
-	uint64_t value = 0;
-
-	for (size_t i = raw.len; i > 0; i--)
-		value = value << 8 | (unsigned char)raw.at[i - 1];
-	return value;
-}
-
-static uint64_t big_endian(struct reader *r, size_t bytes)
-{
-	struct slice raw = reader_bytes(r, bytes);
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < raw.len; i++)
-		value = value << 8 | (unsigned char)raw.at[i];
-	return value;
-}
-
-uint8_t reader_u8(struct reader *r)
-{
-	return (uint8_t)little_endian(r, 1);
-}
+#include <byteswap.h>
+#include <endian.h>
 
 uint16_t reader_le16(struct reader *r)
 {
-	return (uint16_t)little_endian(r, 2);
+	struct slice raw = reader_bytes(r, 2);
+	uint16_t value = 0;
+
+	if (raw.len)
+		memcpy(&value, raw.at, sizeof(value));
+	return le16toh(value);
 }
 
 uint32_t reader_le32(struct reader *r)
 {
-	return (uint32_t)little_endian(r, 4);
+	struct slice raw = reader_bytes(r, 4);
+	uint32_t value = 0;
+
+	if (raw.len)
+		memcpy(&value, raw.at, sizeof(value));
+	return le32toh(value);
+}
+
+static uint64_t eight_bytes(struct reader *r)
+{
+	struct slice raw = reader_bytes(r, 8);
+	uint64_t value = 0;
+
+	if (raw.len)
+		memcpy(&value, raw.at, sizeof(value));
+	return value;
 }
 
 uint64_t reader_le64(struct reader *r)
 {
-	return little_endian(r, 8);
+	return le64toh(eight_bytes(r));
 }
 
 uint32_t reader_be32(struct reader *r)
 {
-	return (uint32_t)big_endian(r, 4);
+	return bswap_32(reader_le32(r));
 }
 
 uint64_t reader_be64(struct reader *r)
 {
-	return big_endian(r, 8);
+	return be64toh(eight_bytes(r));
 }
 
 uint64_t reader_varint_long(struct reader *r)
@@ -87,15 +67,6 @@ uint64_t reader_varint_long(struct reader *r)
 	}
 	r->error = -EBADMSG;
 	return 0;
-}
-
-struct slice reader_sized(struct reader *r)
-{
-	uint64_t len = reader_varint(r);
-
-	if (len > r->rest.len && !r->error)
-		r->error = -EBADMSG;
-	return reader_bytes(r, (size_t)len);
 }
 
 int reader_error(const struct reader *r)

@@ -5,23 +5,6 @@ struct slice slice_of(const char *text)
 	return (struct slice){text, text ? strlen(text) : 0};
 }
 
-struct slice slice_make(const void *at, size_t len)
-{
-	return (struct slice){at, len};
-}
-
-struct slice slice_from(struct slice s, size_t offset)
-{
-	if (offset >= s.len)
-		return (struct slice){NULL, 0};
-	return (struct slice){s.at + offset, s.len - offset};
-}
-
-struct slice slice_first(struct slice s, size_t len)
-{
-	return (struct slice){s.at, MIN(s.len, len)};
-}
-
 struct slice slice_trim(struct slice s)
 {
 	while (s.len && byte_is_space(s.at[0])) {

@@ -25,10 +25,23 @@ struct slice {
 #define SLICE_ARG(s) (int)(s).len, (s).len ? (s).at : ""
 
 struct slice slice_of(const char *text); /* of a NUL-terminated string; NULL gives an empty slice */
-struct slice slice_make(const void *at, size_t len);
-struct slice slice_from(struct slice s, size_t offset); /* without its first `offset` bytes; empty when beyond */
-struct slice slice_first(struct slice s, size_t len);   /* its first `len` bytes, or all */
-struct slice slice_trim(struct slice s);                /* without surrounding space, tab, CR and LF */
+static inline struct slice slice_make(const void *at, size_t len)
+{
+	return (struct slice){(const char *)at, len};
+}
+/* Without its first `offset` bytes; empty when beyond. */
+static inline struct slice slice_from(struct slice s, size_t offset)
+{
+	if (offset >= s.len)
+		return (struct slice){NULL, 0};
+	return (struct slice){s.at + offset, s.len - offset};
+}
+/* Its first `len` bytes, or all. */
+static inline struct slice slice_first(struct slice s, size_t len)
+{
+	return (struct slice){s.at, MIN(s.len, len)};
+}
+struct slice slice_trim(struct slice s); /* without surrounding space, tab, CR and LF */
 
 bool slice_equal(struct slice a, struct slice b);
 bool slice_equal_nocase(struct slice a, struct slice b);
