@@ -1,5 +1,7 @@
 #include "store/index.h"
 
+#include <endian.h>
+
 #include "base/codec.h"
 #include "base/hash.h"
 
@@ -186,17 +188,25 @@ int index_commit(MDB_txn *txn)
 	return index_error(mdb_txn_commit(txn));
 }
 
-static void key_add(struct index_key *key, uint64_t number, size_t bytes)
+static void key_add(struct index_key *key, uint64_t number)
 {
-	for (size_t i = bytes; i > 0; i--)
-		key->bytes[key->len++] = (unsigned char)(number >> (8 * (i - 1)));
+	number = htobe64(number);
+	memcpy(key->bytes + key->len, &number, sizeof(number));
+	key->len += sizeof(number);
+}
+
+static void key_add32(struct index_key *key, uint32_t number)
+{
+	number = htobe32(number);
+	memcpy(key->bytes + key->len, &number, sizeof(number));
+	key->len += sizeof(number);
 }
 
 struct index_key key_of(uint64_t number)
 {
 	struct index_key key = {.len = 0};
 
-	key_add(&key, number, 8);
+	key_add(&key, number);
 	return key;
 }
 
@@ -204,7 +214,7 @@ struct index_key key_pair(uint64_t first, uint64_t second)
 {
 	struct index_key key = key_of(first);
 
-	key_add(&key, second, 8);
+	key_add(&key, second);
 	return key;
 }
 
@@ -212,7 +222,7 @@ struct index_key key_entry(uint64_t mailbox, uint32_t uid)
 {
 	struct index_key key = key_of(mailbox);
 
-	key_add(&key, uid, 4);
+	key_add32(&key, uid);
 	return key;
 }
 
@@ -220,7 +230,7 @@ struct index_key key_expunged(uint64_t mailbox, uint64_t modseq, uint32_t uid)
 {
 	struct index_key key = key_pair(mailbox, modseq);
 
-	key_add(&key, uid, 4);
+	key_add32(&key, uid);
 	return key;
 }
 
@@ -228,7 +238,7 @@ struct index_key key_triple(uint64_t first, uint64_t second, uint64_t third)
 {
 	struct index_key key = key_pair(first, second);
 
-	key_add(&key, third, 8);
+	key_add(&key, third);
 	return key;
 }
 
@@ -399,6 +409,23 @@ int index_walk_from(
 	return value_take(table, walk->key, v, &walk->value);
 }
 
+/*
+ * Has the processor fetch what lies a page behind the row that is looked at now: whoever walks through rows of 1,000 bytes, which fill pages
+ * one behind the other, waits for memory most of the time. A wrong guess costs nothing but the asking.
+ */
+static void walk_expect(const struct index_walk *walk, MDB_val stored)
+{
+	enum { LINE_BYTES = 64, PAGE_BYTES = 4096, IN_PAGE_BYTES_MAX = PAGE_BYTES / 2 };
+	size_t row = walk->key.len + stored.mv_size;
+
+	/* What is larger has pages of its own; what is far smaller is in the cache already. */
+	if (row < LINE_BYTES || row > IN_PAGE_BYTES_MAX)
+		return;
+	__builtin_prefetch(walk->key.at - (uintptr_t)walk->key.at % PAGE_BYTES + PAGE_BYTES);
+	for (size_t at = 0; at < row + LINE_BYTES; at += LINE_BYTES)
+		__builtin_prefetch(walk->key.at + PAGE_BYTES + at);
+}
+
 int index_walk_next(struct index_walk *walk)
 {
 	MDB_val k, v;
@@ -407,6 +434,7 @@ int index_walk_next(struct index_walk *walk)
 	if (error)
 		return error;
 	walk->key = slice_of_val(k);
+	walk_expect(walk, v);
 	return value_take(walk->table, walk->key, v, &walk->value);
 }
 
