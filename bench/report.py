@@ -198,7 +198,8 @@ def page(results, growth):
 
 
 LIMITS = {"sync": "4 KiB written and synced, one after the other, /s", "tls": "TLS handshakes with an empty accept loop, /s",
-          "echo": "a line there and back, one connection, /s", "memcpy": "memcpy of 23 KB pieces, GB/s", "loopback": "the same through loopback, GB/s",
+          "echo": "a line there and back, one connection, /s",
+          "answers": "answers to FETCH ENVELOPE BODYSTRUCTURE out of memory, messages/s", "memcpy": "memcpy of 23 KB pieces, GB/s", "loopback": "the same through loopback, GB/s",
           "log-1": "bare log, 1 writer, messages/s", "log-16": "bare log, 16 writers, messages/s", "log-64": "bare log, 64 writers, messages/s"}
 
 

@@ -12,7 +12,7 @@
 
 enum { POOL_BYTES = 256 << 20, PIECE = 23 << 10, LOOPBACK_BYTES = 64 };
 
-static int listen_somewhere(uint16_t *ret_port)
+int ceiling_listen(uint16_t *ret_port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(address);
@@ -72,7 +72,7 @@ int ceiling_serve(const char *certificate, const char *key)
 			SSL_CTX_use_PrivateKey_file(acceptor.tls, key, SSL_FILETYPE_PEM) != 1)
 			return 1;
 	}
-	acceptor.fd = listen_somewhere(&port);
+	acceptor.fd = ceiling_listen(&port);
 	for (long i = 0; i < processors; i++) {
 		pthread_t thread;
 
@@ -124,7 +124,7 @@ static double loopback_rate(const char *pool)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	uint16_t port;
-	int listener = listen_somewhere(&port), out = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), in;
+	int listener = ceiling_listen(&port), out = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), in;
 	double start, bytes = 0;
 	pthread_t reader;
 

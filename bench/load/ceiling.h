@@ -2,13 +2,25 @@
 #ifndef PENFOLD_BENCH_CEILING_H
 #define PENFOLD_BENCH_CEILING_H
 
+#include <stdint.h>
+
 #include "base/base.h"
+
+struct load;
 
 /*
  * Listens on a free port of loopback, prints it as {"port":N}, and until the standard input ends: accepts, shakes hands where a
  * certificate is given, says "* OK", and sends back what comes. As many threads as processors.
  */
 int ceiling_serve(const char *certificate, const char *key);
+
+/*
+ * The same, but speaks as much IMAP as FETCH ENVELOPE BODYSTRUCTURE of load->messages needs, whose answers lie ready in memory: what is left is the
+ * kernel's work and the generator's.
+ */
+int ceiling_answers(const struct load *load);
+
+int ceiling_listen(uint16_t *ret_port); /* a socket on a free port of loopback */
 
 /* Prints {"memcpy":GB/s,"loopback":GB/s}: copying 23 KB pieces out of 256 MB, and the same through a connection. */
 int ceiling_bytes(void);

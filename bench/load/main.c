@@ -19,7 +19,8 @@ static int usage(void)
 		"  --kind mixed|small|unique  --first N: number of the first message  --messages N: in the mailbox\n"
 		"  --item SUBJECT|FROM|BODY|TEXT  --pipeline N (1)  --batch N (100): messages in one MULTIAPPEND\n"
 		"  --plain-append: without LITERAL+  --quick-ack: acknowledge each segment at once  --timeout S (30)\n"
-		"or: bench-load --serve [--certificate FILE --key FILE], bench-load --bytes: the limits\n"
+		"or: bench-load --serve [--certificate FILE --key FILE], bench-load --serve --messages N --kind K, "
+		"bench-load --bytes: the limits\n"
 		"prints one line of JSON; exit status 1 when there were errors. Workloads:\n");
 	for (const struct workload *w = workloads; w->name; w++)
 		(void)fprintf(stderr, "  %-15s %s\n", w->name, w->what);
@@ -301,6 +302,10 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
 		if (option == '?' || !take(&args, option))
 			return usage();
+	if (args.serve && args.load.messages) {
+		args.load.made = messages_new(args.load.kind == MESSAGE_MIXED);
+		return ceiling_answers(&args.load);
+	}
 	if (args.serve)
 		return ceiling_serve(args.certificate, args.key);
 	if (args.bytes)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
@@ -74,6 +75,16 @@ def pop3(lie, more=()):
     assert (result["errors"] > 0) == bool(lie) and (lie or result["ops"] == 20), result
 
 
+def out_of_memory():
+    """What stands in for a server when the limit of FETCH is measured gives the answers that any other has to give."""
+    with subprocess.Popen([sys.argv[1], "--serve", *BOX], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        fake = types.SimpleNamespace(port=json.loads(process.stdout.readline())["port"])
+        result, other = load(["fetch-envelope", *BOX, "--count", "2"], imap=fake), load(["fetch-envelope", *BOX, "--first", "9"], imap=fake)
+        process.stdin.close()
+    assert result["errors"] == 0 and result["ops"] == 40, result
+    assert other["errors"] > 0 and other["ops"] == 0, other
+
+
 def nobody_there():
     fake = Fake("imap")
     fake.shutdown()
@@ -112,6 +123,7 @@ def main():
                 "no end", "no DELE", "wrong count"):
         tap.run(f"pop3: {lie or 'honest'}", pop3, lie)
         tap.run(f"pop3, pipelined: {lie or 'honest'}", pop3, lie, ["--pipeline", "7"])
+    tap.run("answers out of memory: right, and nobody else's", out_of_memory)
     tap.run("nobody there", nobody_there)
     tap.done()
 
