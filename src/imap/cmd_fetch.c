@@ -16,8 +16,8 @@ static void message_release(struct fetch_run *run)
 	body_reader_free(&run->reader);
 	fetch_decoding_free(run);
 	buffer_recycle(&run->scratch, SCRATCH_KEPT_BYTES);
-	buffer_recycle(&run->packed, SCRATCH_KEPT_BYTES);
-	buffer_free(&run->packed);
+	email_room_recycle(&run->room, SCRATCH_KEPT_BYTES);
+	email_room_free(&run->room);
 	run->in_message = false;
 	run->found = run->unpacked = false;
 }
@@ -28,7 +28,7 @@ static void fetch_release(void *state)
 
 	message_release(run);
 	buffer_free(&run->scratch);
-	buffer_free(&run->packed);
+	email_room_free(&run->room);
 	uid_list_free(&run->uids);
 	uid_list_free(&run->vanished);
 	uid_list_free(&run->made_seen);
@@ -205,7 +205,7 @@ enum imap_run cmd_fetch(struct imap_session *s, const struct imap_command *comma
 	run->sets_seen = run->args->sets_seen && !s->read_only;
 	run->piece_bytes = sync_piece_bytes(s);
 	run->scratch = BUFFER_INIT(FETCH_SCRATCH_BYTES_MAX);
-	run->packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
+	run->room = EMAIL_ROOM_INIT;
 	run->made_seen = UID_LIST_INIT(SEEN_MESSAGES_MAX);
 	rc = fetch_prepare(s, command, run);
 	if (rc) {

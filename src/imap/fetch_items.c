@@ -6,7 +6,7 @@ bool fetch_find(struct fetch_run *run)
 
 	if (run->found)
 		return true;
-	rc = email_find(run->session->account, run->entry.email, &run->packed, &run->email);
+	rc = email_find(run->session->account, run->entry.email, &run->room, &run->email);
 	if (!rc)
 		rc = mail_unpack_brief(run->email.packed, &run->brief);
 	run->found = !rc;

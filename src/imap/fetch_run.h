@@ -61,7 +61,7 @@ struct fetch_run {
 
 	/* what was read of it; `found` and `unpacked` hold for this turn only */
 	bool found, unpacked;
-	struct buffer packed; /* the description */
+	struct email_room room;
 	struct email email;
 	struct mail_message brief, message;
 	struct arena *parts;

@@ -31,20 +31,50 @@ void description_pack(const struct dictionary *dictionary, struct slice packed, 
 	buffer_put(out, packed);
 }
 
-int description_unpack(const struct dictionary *dictionary, struct slice block, size_t bytes, struct buffer *room)
+void email_room_free(struct email_room *room)
 {
-	struct slice prefix = dictionary ? dictionary_content(dictionary) : slice_make(NULL, 0);
+	buffer_free(&room->bytes);
+	room->in_front = NULL;
+}
+
+void email_room_recycle(struct email_room *room, size_t keep)
+{
+	if (room->bytes.room > keep)
+		email_room_free(room);
+}
+
+/* The dictionary's content at the beginning of the room, nothing behind it. */
+static struct slice room_prepare(struct email_room *room, const struct dictionary *dictionary)
+{
+	struct slice content = dictionary ? dictionary_content(dictionary) : slice_make(NULL, 0);
+
+	if (room->in_front == dictionary && !buffer_error(&room->bytes) && room->bytes.len >= content.len) {
+		buffer_truncate(&room->bytes, content.len);
+	} else {
+		buffer_reset(&room->bytes);
+		buffer_put(&room->bytes, content);
+		room->in_front = dictionary;
+	}
+	return content;
+}
+
+static int description_unpack(const struct dictionary *dictionary, struct slice block, size_t bytes,
+	struct email_room *room, struct slice *ret_packed)
+{
+	struct slice content = room_prepare(room, dictionary);
 	char *to;
+	int got;
 
 	if (bytes > MAIL_PACKED_BYTES_MAX || block.len > MAIL_PACKED_BYTES_MAX)
 		return -EBADMSG;
-	to = buffer_room(room, bytes);
+	to = buffer_room(&room->bytes, bytes);
 	if (!to)
-		return buffer_error(room);
-	if (LZ4_decompress_safe_usingDict(block.at, to, (int)block.len, (int)bytes, prefix.at, (int)prefix.len) !=
-		(int)bytes)
+		return buffer_error(&room->bytes);
+	got = LZ4_decompress_safe_usingDict(
+		block.at, to, (int)block.len, (int)bytes, to - content.len, (int)content.len);
+	if (got != (int)bytes)
 		return -EBADMSG;
-	buffer_added(room, bytes);
+	*ret_packed = slice_make(to, bytes);
 	return 0;
 }
 
@@ -54,16 +84,17 @@ void description_put(struct store *store, struct slice packed, struct buffer *ou
 	description_pack(dictionary_current(store, DICTIONARY_DESCRIPTIONS), packed, out);
 }
 
-int description_read(struct store *store, struct slice stored, struct buffer *room)
+int description_read(struct store *store, struct slice stored, struct email_room *room, struct slice *ret_packed)
 {
 	struct reader r = READER_INIT(stored);
 	const struct dictionary *dictionary = NULL;
 	uint64_t id, bytes;
 
-	buffer_reset(room);
 	if (!stored.len || stored.at[0] != FORM_LZ4) {
-		buffer_put(room, stored);
-		return buffer_error(room);
+		(void)room_prepare(room, NULL);
+		buffer_put(&room->bytes, stored);
+		*ret_packed = buffer_slice(&room->bytes);
+		return buffer_error(&room->bytes);
 	}
 	(void)reader_u8(&r);
 	id = reader_varint(&r);
@@ -72,5 +103,5 @@ int description_read(struct store *store, struct slice stored, struct buffer *ro
 		return -EBADMSG;
 	if (id && !(dictionary = dictionary_find(store, (uint32_t)id | DICTIONARY_DESCRIPTION_ID)))
 		return -EBADMSG;
-	return description_unpack(dictionary, r.rest, (size_t)bytes, room);
+	return description_unpack(dictionary, r.rest, (size_t)bytes, room, ret_packed);
 }

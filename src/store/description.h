@@ -9,17 +9,16 @@
 #ifndef PENFOLD_STORE_DESCRIPTION_H
 #define PENFOLD_STORE_DESCRIPTION_H
 
-#include "base/buffer.h"
 #include "store/dictionary.h"
+#include "store/email.h"
 
 /* The stored form, appended to `out`. Any thread. */
 void description_put(struct store *store, struct slice packed, struct buffer *out);
-/* What was packed, into `room`, which is emptied before. -EBADMSG: damaged, or its dictionary is unknown; the buffer's own errors. Any thread. */
-MUST_CHECK int description_read(struct store *store, struct slice stored, struct buffer *room);
+/* What was packed, in `room`. -EBADMSG: damaged, or its dictionary is unknown; the buffer's own errors. Any thread. */
+MUST_CHECK int description_read(
+	struct store *store, struct slice stored, struct email_room *room, struct slice *ret_packed);
 
 /* The same with the dictionary at hand; NULL: none. */
 void description_pack(const struct dictionary *dictionary, struct slice packed, struct buffer *out);
-MUST_CHECK int description_unpack(
-	const struct dictionary *dictionary, struct slice block, size_t bytes, struct buffer *room);
 
 #endif

@@ -75,16 +75,17 @@ int email_row_find(struct account *account, uint64_t id, struct email_row *ret_r
 	return error ? error : email_row_read(value, ret_row);
 }
 
-int email_find(struct account *account, uint64_t id, struct buffer *room, struct email *ret_email)
+int email_find(struct account *account, uint64_t id, struct email_room *room, struct email *ret_email)
 {
 	struct buffer frames = BUFFER_INIT(1 << 26);
 	struct email_row row;
+	struct slice packed;
 	int error = email_row_find(account, id, &row, &frames);
 
 	buffer_free(&frames);
 	if (!error)
-		error = description_read(account->shard->store, row.described, room);
+		error = description_read(account->shard->store, row.described, room, &packed);
 	if (!error)
-		*ret_email = (struct email){id, row.thread, row.bytes, buffer_slice(room)};
+		*ret_email = (struct email){id, row.thread, row.bytes, packed};
 	return error;
 }

@@ -39,16 +39,28 @@ MUST_CHECK int mailbox_append(struct mailbox *mailbox, const struct append_item 
 
 /* ---- Reading: on the account's shard ---- */
 
+/*
+ * Where a description is unpacked to, again and again for one email after the other. Starts as EMAIL_ROOM_INIT. What it was packed with stays in
+ * front of it, which is where LZ4 unpacks fastest.
+ */
+struct email_room {
+	struct buffer bytes;
+	const struct dictionary *in_front;
+};
+#define EMAIL_ROOM_INIT ((struct email_room){BUFFER_INIT(MAIL_PACKED_BYTES_MAX + STORE_DICTIONARY_BYTES_MAX), NULL})
+void email_room_free(struct email_room *room);
+void email_room_recycle(struct email_room *room, size_t keep); /* what is more than `keep` bytes is given back */
+
 struct email {
 	uint64_t id, thread;
 	uint64_t bytes;
-	struct slice packed; /* for mail_unpack(); in the caller's `room` */
+	struct slice packed; /* for mail_unpack(); in the caller's `room` until that is used again */
 };
 /*
- * `room` is emptied and takes the description (at most MAIL_PACKED_BYTES_MAX). -ENOENT when the email is not there (any more), -EBADMSG when it
+ * -ENOENT when the email is not there (any more), -EBADMSG when it
  * cannot be read. Emails of expunged entries are found until their retention ends.
  */
-MUST_CHECK int email_find(struct account *account, uint64_t id, struct buffer *room, struct email *ret_email);
+MUST_CHECK int email_find(struct account *account, uint64_t id, struct email_room *room, struct email *ret_email);
 
 /*
  * Reads canonical bytes of the message, decompressing the frames it needs. A reader keeps the segments it reads from alive and holds at most one

@@ -93,19 +93,20 @@ static int frames_move(
 
 static int hashes_of(struct store *store, struct slice described, struct buffer *hashes)
 {
-	struct buffer packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
+	struct email_room room = EMAIL_ROOM_INIT;
+	struct slice packed;
 	struct mail_message message;
 	struct arena *arena = NULL;
 	int error = arena_new(UNPACK_BYTES_MAX, &arena);
 
 	if (!error)
-		error = description_read(store, described, &packed);
+		error = description_read(store, described, &room, &packed);
 	if (!error)
-		error = mail_unpack(buffer_slice(&packed), arena, &message);
+		error = mail_unpack(packed, arena, &message);
 	if (!error)
 		(void)thread_hashes(&message, hashes);
 	arena_free(&arena);
-	buffer_free(&packed);
+	email_room_free(&room);
 	return error ? error : buffer_error(hashes);
 }
 

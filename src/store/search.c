@@ -35,7 +35,7 @@ int search_new(struct view *view, const struct search_criterion *criteria, struc
 	search->uid_next = 1;
 	search->uid_last = UINT32_MAX;
 	search->now_s = clock_wall_ms(store_clock(account_store(search->mailbox->account))) / 1000;
-	search->packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
+	search->room = EMAIL_ROOM_INIT;
 	search->header = BUFFER_INIT(SEARCH_HEADER_BYTES_MAX);
 	search->text = search->folded = BUFFER_INIT(SEARCH_TEXT_BYTES_MAX);
 	search_walk_init(&search->scan.walk);
@@ -65,7 +65,7 @@ void search_free(struct search **search)
 	search_walk_free(&s->scan.walk);
 	arena_free(&s->arena);
 	arena_free(&s->parts);
-	buffer_free(&s->packed);
+	email_room_free(&s->room);
 	buffer_free(&s->header);
 	buffer_free(&s->text);
 	buffer_free(&s->folded);

@@ -9,7 +9,7 @@ enum { TRIES = 4, PARTS_BYTES_MAX = 32 << 20 };
 struct filling {
 	struct words_builder *builder;
 	struct arena *arena;
-	struct buffer packed;
+	struct email_room room;
 	struct mail_message message;
 	struct body_reader *reader;
 	struct search_walk walk;
@@ -25,10 +25,11 @@ static const struct {
 static int row_take(struct store *store, const struct email_row *row, void *context)
 {
 	struct filling *f = context;
-	int error = description_read(store, row->described, &f->packed);
+	struct slice packed;
+	int error = description_read(store, row->described, &f->room, &packed);
 
 	if (!error)
-		error = mail_unpack(buffer_slice(&f->packed), f->arena, &f->message);
+		error = mail_unpack(packed, f->arena, &f->message);
 	if (!error)
 		error = body_reader_for_row(store, row, &f->reader);
 	return error;
@@ -85,7 +86,7 @@ static int message_fill(struct filling *f)
 
 int search_fill(struct store *store, struct words_builder *builder, uint64_t email)
 {
-	struct filling f = {.builder = builder, .packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX)};
+	struct filling f = {.builder = builder, .room = EMAIL_ROOM_INIT};
 	bool readable;
 	int error = arena_new(PARTS_BYTES_MAX, &f.arena);
 
@@ -109,6 +110,6 @@ int search_fill(struct store *store, struct words_builder *builder, uint64_t ema
 	search_walk_free(&f.walk);
 	body_reader_free(&f.reader);
 	arena_free(&f.arena);
-	buffer_free(&f.packed);
+	email_room_free(&f.room);
 	return error;
 }

@@ -64,7 +64,8 @@ struct search {
 	struct arena *parts;
 	bool described, unpacked, unreadable;
 	uint64_t thread;
-	struct buffer packed;               /* the description */
+	struct email_room room;
+	struct slice packed;                /* the description, in it */
 	struct mail_message brief, message; /* stand on it */
 	struct body_reader *reader;
 	struct buffer header, text, folded; /* scratch */

@@ -1,6 +1,6 @@
 #include "store/search_internal.h"
 
-enum { PACKED_KEPT_BYTES = 64 << 10 }; /* from message to message */
+enum { ROOM_KEPT_BYTES = 64 << 10 }; /* from message to message */
 
 bool search_text_has(struct slice haystack, struct slice needle)
 {
@@ -11,7 +11,7 @@ void search_message_done(struct search *search)
 {
 	search_scan_stop(search);
 	body_reader_free(&search->reader);
-	buffer_recycle(&search->packed, PACKED_KEPT_BYTES);
+	email_room_recycle(&search->room, ROOM_KEPT_BYTES);
 	search->described = search->unpacked = search->unreadable = false;
 }
 
@@ -22,10 +22,12 @@ bool search_describe(struct search *search)
 	if (search->described)
 		return !search->unreadable;
 	search->described = true;
-	search->unreadable = email_find(search->mailbox->account, search->entry.email, &search->packed, &email) ||
+	search->unreadable = email_find(search->mailbox->account, search->entry.email, &search->room, &email) ||
 			     mail_unpack_brief(email.packed, &search->brief);
-	if (!search->unreadable)
+	if (!search->unreadable) {
 		search->thread = email.thread;
+		search->packed = email.packed;
+	}
 	return !search->unreadable;
 }
 
@@ -37,8 +39,7 @@ bool search_unpack(struct search *search)
 	if (!search_describe(search))
 		return false;
 	arena_reset(search->parts);
-	search->unpacked = !mail_unpack(buffer_slice(&search->packed), search->parts, &search->message) &&
-			   search->message.part_count;
+	search->unpacked = !mail_unpack(search->packed, search->parts, &search->message) && search->message.part_count;
 	search->unreadable = !search->unpacked;
 	return search->unpacked;
 }

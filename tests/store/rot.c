@@ -232,7 +232,8 @@ void rot_restore(struct rot *r, const char *file)
 
 static void put_message(struct account *account, const struct entry *entry, struct buffer *out)
 {
-	struct buffer body = BUFFER_INIT(SIZE_MAX / 2), packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
+	struct buffer body = BUFFER_INIT(SIZE_MAX / 2);
+	struct email_room room = EMAIL_ROOM_INIT;
 	struct body_reader *reader;
 	struct email email;
 	int error = body_reader_new(account, entry->email, &reader);
@@ -242,7 +243,7 @@ static void put_message(struct account *account, const struct entry *entry, stru
 		body_reader_free(&reader);
 	}
 	if (!error)
-		error = email_find(account, entry->email, &packed, &email);
+		error = email_find(account, entry->email, &room, &email);
 	/* One that cannot be read is not there. */
 	if (!error)
 		buffer_printf(out, "%llu %u flags %x modseq %llu date %u keywords %llx body %016llx packed %016llx\n",
@@ -251,7 +252,7 @@ static void put_message(struct account *account, const struct entry *entry, stru
 			(unsigned long long)hash64(buffer_slice(&body), 0),
 			(unsigned long long)hash64(email.packed, 0));
 	buffer_free(&body);
-	buffer_free(&packed);
+	email_room_free(&room);
 }
 
 static void put_account(struct rot *r, unsigned who, struct buffer *out)

@@ -141,13 +141,13 @@ static void texts_find(struct rig *rig)
 		while (mailbox_entry_from(rig->mailboxes[i], entry.uid + 1, &entry, &error)) {
 			struct body_reader *reader;
 			struct mail_message message;
-			struct buffer packed = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
+			struct email_room room = EMAIL_ROOM_INIT;
 			struct arena *parts;
 			struct email email;
 			bool done = false;
 
 			assert_int_equal(arena_new(32 << 20, &parts), 0);
-			assert_int_equal(email_find(rig->world.account, entry.email, &packed, &email), 0);
+			assert_int_equal(email_find(rig->world.account, entry.email, &room, &email), 0);
 			assert_int_equal(mail_unpack(email.packed, parts, &message), 0);
 			assert_int_equal(body_reader_new(rig->world.account, entry.email, &reader), 0);
 			search_walk_start(&walk, &listener, &message, reader);
@@ -156,7 +156,7 @@ static void texts_find(struct rig *rig)
 			search_walk_stop(&walk);
 			body_reader_free(&reader);
 			arena_free(&parts);
-			buffer_free(&packed);
+			email_room_free(&room);
 		}
 	}
 	search_walk_free(&walk);

@@ -276,10 +276,10 @@ bool has_uid(struct mailbox *mailbox, uint32_t uid)
 
 int email_look(struct account *account, uint64_t id, struct email *ret_email)
 {
-	struct buffer room = BUFFER_INIT(MAIL_PACKED_BYTES_MAX);
+	struct email_room room = EMAIL_ROOM_INIT;
 	int error = email_find(account, id, &room, ret_email);
 
-	buffer_free(&room);
+	email_room_free(&room);
 	if (!error)
 		ret_email->packed = slice_make(NULL, 0);
 	return error;
