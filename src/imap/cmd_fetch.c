@@ -17,7 +17,6 @@ static void message_release(struct fetch_run *run)
 	fetch_decoding_free(run);
 	buffer_recycle(&run->scratch, SCRATCH_KEPT_BYTES);
 	email_room_recycle(&run->room, SCRATCH_KEPT_BYTES);
-	email_room_free(&run->room);
 	run->in_message = false;
 	run->found = run->unpacked = false;
 }
