@@ -8,6 +8,7 @@ Settings: ARCHITECTURE of each peer in mind, as somebody who runs it for many us
 avoided, enough processes, little logging, a cheap password scheme, certificates of the same kind. Mail that is acknowledged is synced by
 every one of them. Dovecot does not sync flags (mail_fsync = optimized, its default), Cyrus and Penfold do.
 """
+import contextlib
 import glob
 import os
 import shutil
@@ -132,8 +133,14 @@ class Server:
     def endpoints(self):
         return [word for name, port in self.ports.items() for word in ("--" + name, f"127.0.0.1:{port}")]
 
+    def notes(self):
+        """Where it stands what was done to the data (bench/run)."""
+        return self.state + ".notes.json"
+
     def clear(self):
         shutil.rmtree(self.state, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.notes())
 
     def disk_bytes(self):
         out = subprocess.check_output(["du", "-s", "-B1", self.data], text=True)
@@ -199,7 +206,7 @@ class CyrusQuick(Cyrus):
         self.state = os.path.join(work.state, "cyrus")
 
     def clear(self):
-        pass
+        """Its data are the other's, which was before it."""
 
 
 ZSTD = "mail_plugins = $mail_plugins zlib\nplugin {{\n  zlib_save = zstd\n  zlib_save_level = 3\n}}\n"
