@@ -58,12 +58,22 @@ static void *accept_loop(void *context)
 	return NULL;
 }
 
+NORETURN void ceiling_until_end(uint16_t port)
+{
+	char byte;
+
+	(void)printf("{\"port\":%u}\n", port);
+	(void)fflush(stdout);
+	while (read(0, &byte, 1) > 0)
+		continue;
+	_exit(0); /* threads wait in accept() */
+}
+
 int ceiling_serve(const char *certificate, const char *key)
 {
 	struct acceptor acceptor = {.tls = NULL};
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	uint16_t port;
-	char byte;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (certificate) {
@@ -78,11 +88,7 @@ int ceiling_serve(const char *certificate, const char *key)
 
 		CHECK(pthread_create(&thread, NULL, accept_loop, &acceptor) == 0);
 	}
-	(void)printf("{\"port\":%u}\n", port);
-	(void)fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		continue;
-	_exit(0); /* the threads wait in accept() */
+	ceiling_until_end(port);
 }
 
 static double now(void)

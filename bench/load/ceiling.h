@@ -20,7 +20,8 @@ int ceiling_serve(const char *certificate, const char *key);
  */
 int ceiling_answers(const struct load *load);
 
-int ceiling_listen(uint16_t *ret_port); /* a socket on a free port of loopback */
+int ceiling_listen(uint16_t *ret_port);         /* a socket on a free port of loopback */
+NORETURN void ceiling_until_end(uint16_t port); /* prints {"port":N}; ends the process with the standard input */
 
 /* Prints {"memcpy":GB/s,"loopback":GB/s}: copying 23 KB pieces out of 256 MB, and the same through a connection. */
 int ceiling_bytes(void);

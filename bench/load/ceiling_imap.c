@@ -96,7 +96,6 @@ int ceiling_answers(const struct load *load)
 	struct serving serving = {.answers = {.fetch = BUFFER_INIT(1U << 30), .messages = load->messages}};
 	pthread_t thread;
 	uint16_t port;
-	char byte;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (uint64_t i = 0; i < load->messages; i++)
@@ -104,9 +103,5 @@ int ceiling_answers(const struct load *load)
 	CHECK(buffer_error(&serving.answers.fetch) == 0);
 	serving.listener = ceiling_listen(&port);
 	CHECK(pthread_create(&thread, NULL, serve, &serving) == 0);
-	(void)printf("{\"port\":%u}\n", port);
-	(void)fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		continue;
-	_exit(0); /* the thread waits in accept() */
+	ceiling_until_end(port);
 }
