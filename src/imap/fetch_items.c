@@ -93,7 +93,7 @@ void fetch_put_items(struct fetch_run *run)
 		put_object(run, SLICE("THREADID"), 'T', run->email.thread);
 }
 
-/* A stored text: copied at once when it is short, else through the scratch buffer, because the store's bytes are only lent for this turn. */
+/* A stored text: copied at once when it is short, else through the scratch buffer, because what was found holds for this turn only. */
 static void put_text(struct fetch_run *run, const char *name, struct slice text)
 {
 	struct buffer *out = session_out(run->session);

@@ -1,5 +1,5 @@
 /*
- * Descriptions as the journal and the index keep them: what mail_pack() made, compressed with LZ4, which is unpacked in a third of a
+ * Descriptions as the journal and the index keep them: what mail_pack() made, compressed with LZ4, which is unpacked in a quarter of a
  * microsecond, and with a dictionary trained from the first ones. It says a lot twice (header fields and the rendered ENVELOPE), and the
  * same as the next one.
  *

@@ -3,16 +3,10 @@
 
 #include <zdict.h>
 
-enum {
-	SAMPLES_MAX = 512,
-	SAMPLES_BYTES_MAX = 1 << 20,
-	SAMPLE_BYTES_MAX = 8192,
-	SAMPLE_BYTES_MIN = 64,
-	DICTIONARY_BYTES_MAX = 32768
-};
+enum { SAMPLES_MAX = 512, SAMPLES_BYTES_MAX = 1 << 20, SAMPLE_BYTES_MAX = 8192, SAMPLE_BYTES_MIN = 64 };
 /* LZ4 finds nothing in a larger one that would be worth what it takes of the processor's cache. */
 static const size_t dictionary_bytes[DICTIONARY_KINDS] = {
-	[DICTIONARY_MESSAGES] = DICTIONARY_BYTES_MAX, [DICTIONARY_DESCRIPTIONS] = DICTIONARY_BYTES_MAX / 2};
+	[DICTIONARY_MESSAGES] = STORE_DICTIONARY_BYTES_MAX, [DICTIONARY_DESCRIPTIONS] = STORE_DICTIONARY_BYTES_MAX / 2};
 
 enum dictionary_kind dictionary_kind(uint32_t id)
 {
@@ -226,7 +220,7 @@ static int dictionary_adopt(struct store *store, enum dictionary_kind kind, stru
 	struct dictionary *newest = dictionary_newest(d, kind);
 	uint32_t first = kind == DICTIONARY_DESCRIPTIONS ? DICTIONARY_DESCRIPTION_ID : 0;
 	uint32_t id = (newest ? newest->id : first) + 1;
-	struct buffer record = BUFFER_INIT(DICTIONARY_BYTES_MAX + 4);
+	struct buffer record = BUFFER_INIT(STORE_DICTIONARY_BYTES_MAX + 4);
 	struct appending what = {.kind = RECORD_DICTIONARY};
 	uint64_t seq;
 	int error;
@@ -251,7 +245,7 @@ static int kind_train(struct store *store, enum dictionary_kind kind)
 {
 	struct dictionaries *d = &store->dictionaries;
 	struct dictionary_training *t = &d->training[kind];
-	char *bytes = malloc(DICTIONARY_BYTES_MAX);
+	char *bytes = malloc(STORE_DICTIONARY_BYTES_MAX);
 	size_t len = 0;
 	int error = bytes ? 0 : -ENOMEM;
 

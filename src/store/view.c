@@ -192,14 +192,18 @@ static const struct entry *entry_at(const struct view *view, uint32_t seq)
 	return seq - 1 - low < view->mailbox->count ? &view->mailbox->entries[seq - 1 - low] : NULL;
 }
 
+static int seq_use(struct view *view, uint32_t seq)
+{
+	if (seq == 0 || seq > view->count)
+		return -ENOENT;
+	return view_use(view);
+}
+
 int view_entry(struct view *view, uint32_t seq, struct entry *ret_entry)
 {
 	const struct entry *entry;
-	int error;
+	int error = seq_use(view, seq);
 
-	if (seq == 0 || seq > view->count)
-		return -ENOENT;
-	error = view_use(view);
 	if (error)
 		return error;
 	entry = entry_at(view, seq);
@@ -214,11 +218,8 @@ int view_entries(struct view *view, uint32_t seq, const struct entry **ret_entri
 {
 	uint32_t gone, end, count = 0;
 	size_t at;
-	int error;
+	int error = seq_use(view, seq);
 
-	if (seq == 0 || seq > view->count)
-		return -ENOENT;
-	error = view_use(view);
 	if (error)
 		return error;
 	gone = gone_up_to(view, seq);
