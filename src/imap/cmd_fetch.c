@@ -115,7 +115,7 @@ static void message_step(struct fetch_run *run)
 		run->in_bodies = true;
 		fetch_body_begin(run);
 	} else {
-		buffer_put_text(session_out(run->session), ")\r\n");
+		buffer_put(session_out(run->session), SLICE(")\r\n"));
 		message_release(run);
 	}
 }

@@ -6,9 +6,15 @@ bool fetch_find(struct fetch_run *run)
 
 	if (run->found)
 		return true;
-	rc = email_find(run->session->account, run->entry.email, &run->room, &run->email);
-	if (!rc)
-		rc = mail_unpack_brief(run->email.packed, &run->brief);
+	if (run->args->bodies) {
+		rc = email_find(run->session->account, run->entry.email, EMAIL_WHOLE, &run->room, &run->email);
+		if (!rc)
+			rc = mail_unpack_brief(run->email.packed, &run->brief);
+	} else {
+		rc = email_find(run->session->account, run->entry.email, EMAIL_FRONT, &run->room, &run->email);
+		if (!rc)
+			rc = mail_unpack_front(run->email.packed, &run->brief);
+	}
 	run->found = !rc;
 	run->gone |= rc == -ENOENT;
 	run->damaged |= rc && rc != -ENOENT;
@@ -94,11 +100,11 @@ void fetch_put_items(struct fetch_run *run)
 }
 
 /* A stored text: copied at once when it is short, else through the scratch buffer, because what was found holds for this turn only. */
-static void put_text(struct fetch_run *run, const char *name, struct slice text)
+static void put_text(struct fetch_run *run, struct slice name, struct slice text)
 {
 	struct buffer *out = session_out(run->session);
 
-	fetch_put_name(run, slice_of(name));
+	fetch_put_name(run, name);
 	if (text.len <= run->piece_bytes) {
 		buffer_put(out, text);
 		return;
@@ -132,9 +138,9 @@ void fetch_put_stored(struct fetch_run *run)
 		return;
 	}
 	if (item == FETCH_ENVELOPE)
-		put_text(run, "ENVELOPE", run->brief.envelope);
+		put_text(run, SLICE("ENVELOPE"), run->brief.envelope);
 	else if (item == FETCH_BODYSTRUCTURE)
-		put_text(run, "BODYSTRUCTURE", run->brief.structure);
+		put_text(run, SLICE("BODYSTRUCTURE"), run->brief.structure);
 	else
 		put_brief_structure(run);
 }

@@ -104,13 +104,13 @@ MUST_CHECK int mail_parser_finish(struct mail_parser *parser, const struct mail_
 
 enum { MAIL_PACKED_BYTES_MAX = 1 << 26 };
 void mail_pack(const struct mail_message *message, struct buffer *out);
-/*
- * Reads a packed message. Every slice points into `packed`; the parts and references are made in `arena`.
- * -EBADMSG when it is damaged, -ENOBUFS when the arena is full.
- */
+/* Every slice points into `packed`; the parts and references are made in `arena`. -EBADMSG: damaged; -ENOBUFS: the arena is full. */
 MUST_CHECK int mail_unpack(struct slice packed, struct arena *arena, struct mail_message *ret_message);
 /* The same without parts and references, for answers that need neither: no allocation. */
 MUST_CHECK int mail_unpack_brief(struct slice packed, struct mail_message *ret_message);
+/* The same again with no more than the size, the date, flags, ENVELOPE and BODYSTRUCTURE; the first mail_packed_front_bytes() are enough for it. */
+MUST_CHECK int mail_unpack_front(struct slice front, struct mail_message *ret_message);
+size_t mail_packed_front_bytes(struct slice packed); /* 0: it is damaged */
 
 /* BODY from BODYSTRUCTURE: drops the extension data. Reads only what mail_parser made; -EBADMSG otherwise. */
 MUST_CHECK int mail_structure_brief(struct slice structure, struct buffer *out);

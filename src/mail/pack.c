@@ -1,6 +1,6 @@
 /*
- * The stored form of a parsed message: one version byte, flags, then numbers as varints and bytes with their length. What
- * needs no allocation to read comes first, then references, then parts; offsets are relative to the parent's body.
+ * The stored form of a parsed message: one version byte, flags, then numbers as varints and bytes with their length. What ENVELOPE and
+ * BODYSTRUCTURE need comes first, then what else needs no allocation to read, then references, then parts; offsets are relative to the parent's body.
  */
 #include "base/codec.h"
 #include "mail/mail.h"
@@ -118,10 +118,9 @@ void mail_pack(const struct mail_message *message, struct buffer *out)
 		put_part(out, message, i);
 }
 
-static void read_brief(struct reader *r, struct mail_message *message)
+static void read_front(struct reader *r, struct mail_message *message)
 {
 	uint8_t version = reader_u8(r), flags = reader_u8(r);
-	uint64_t part_count;
 
 	if (version != PACK_VERSION)
 		r->error = -EBADMSG;
@@ -135,6 +134,13 @@ static void read_brief(struct reader *r, struct mail_message *message)
 	message->date_zone = (int16_t)unzigzag(reader_varint(r));
 	message->envelope = reader_sized(r);
 	message->structure = reader_sized(r);
+}
+
+static void read_brief(struct reader *r, struct mail_message *message)
+{
+	uint64_t part_count;
+
+	read_front(r, message);
 	message->common = reader_sized(r);
 	message->preview = reader_sized(r);
 	message->subject = reader_sized(r);
@@ -145,6 +151,28 @@ static void read_brief(struct reader *r, struct mail_message *message)
 		r->error = -EBADMSG;
 	else
 		message->part_count = (uint32_t)part_count;
+}
+
+size_t mail_packed_front_bytes(struct slice packed)
+{
+	struct reader r = READER_INIT(packed);
+	struct mail_message message = {0};
+
+	read_front(&r, &message);
+	return reader_error(&r) ? 0 : packed.len - r.rest.len;
+}
+
+int mail_unpack_front(struct slice front, struct mail_message *ret_message)
+{
+	struct reader r = READER_INIT(front);
+	struct mail_message message = {0};
+	int error;
+
+	read_front(&r, &message);
+	error = reader_error(&r);
+	if (!error)
+		*ret_message = message;
+	return error;
 }
 
 int mail_unpack_brief(struct slice packed, struct mail_message *ret_message)

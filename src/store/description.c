@@ -3,7 +3,8 @@
 #include "mail/mail.h"
 #include "store/body.h"
 
-enum { FORM_LZ4 = 0, ACCELERATION = 1 };
+enum { FORM_OLD = 0, FORM_LZ4 = 2 };
+enum { ACCELERATION = 1 };
 
 void description_pack(const struct dictionary *dictionary, struct slice packed, struct buffer *out)
 {
@@ -14,6 +15,7 @@ void description_pack(const struct dictionary *dictionary, struct slice packed, 
 	buffer_put_byte(out, FORM_LZ4);
 	buffer_put_varint(out, dictionary ? dictionary->id & ~DICTIONARY_DESCRIPTION_ID : 0);
 	buffer_put_varint(out, packed.len);
+	buffer_put_varint(out, mail_packed_front_bytes(packed));
 	room = limit ? buffer_room(out, (size_t)limit) : NULL;
 	if (room && dictionary) {
 		/* A copy of the state that has read the dictionary costs less than reading it again. */
@@ -58,7 +60,8 @@ static struct slice room_prepare(struct email_room *room, const struct dictionar
 	return content;
 }
 
-static int description_unpack(const struct dictionary *dictionary, struct slice block, size_t bytes,
+/* The first `wanted` of the block's `bytes`. */
+static int description_unpack(const struct dictionary *dictionary, struct slice block, size_t bytes, size_t wanted,
 	struct email_room *room, struct slice *ret_packed)
 {
 	struct slice content = room_prepare(room, dictionary);
@@ -70,11 +73,15 @@ static int description_unpack(const struct dictionary *dictionary, struct slice 
 	to = buffer_room(&room->bytes, bytes);
 	if (!to)
 		return buffer_error(&room->bytes);
-	got = LZ4_decompress_safe_usingDict(
-		block.at, to, (int)block.len, (int)bytes, to - content.len, (int)content.len);
-	if (got != (int)bytes)
+	if (wanted < bytes)
+		got = LZ4_decompress_safe_partial_usingDict(
+			block.at, to, (int)block.len, (int)wanted, (int)bytes, to - content.len, (int)content.len);
+	else
+		got = LZ4_decompress_safe_usingDict(
+			block.at, to, (int)block.len, (int)bytes, to - content.len, (int)content.len);
+	if (got != (int)wanted)
 		return -EBADMSG;
-	*ret_packed = slice_make(to, bytes);
+	*ret_packed = slice_make(to, wanted);
 	return 0;
 }
 
@@ -84,24 +91,28 @@ void description_put(struct store *store, struct slice packed, struct buffer *ou
 	description_pack(dictionary_current(store, DICTIONARY_DESCRIPTIONS), packed, out);
 }
 
-int description_read(struct store *store, struct slice stored, struct email_room *room, struct slice *ret_packed)
+int description_read(struct store *store, struct slice stored, enum email_extent extent, struct email_room *room,
+	struct slice *ret_packed)
 {
 	struct reader r = READER_INIT(stored);
 	const struct dictionary *dictionary = NULL;
-	uint64_t id, bytes;
+	uint64_t id, bytes, front = 0;
+	uint8_t form = reader_u8(&r);
 
-	if (!stored.len || stored.at[0] != FORM_LZ4) {
+	if (form != FORM_OLD && form != FORM_LZ4) {
 		(void)room_prepare(room, NULL);
 		buffer_put(&room->bytes, stored);
 		*ret_packed = buffer_slice(&room->bytes);
 		return buffer_error(&room->bytes);
 	}
-	(void)reader_u8(&r);
 	id = reader_varint(&r);
 	bytes = reader_varint(&r);
-	if (reader_error(&r) || id >= DICTIONARY_DESCRIPTION_ID)
+	if (form == FORM_LZ4)
+		front = reader_varint(&r);
+	if (reader_error(&r) || id >= DICTIONARY_DESCRIPTION_ID || front > bytes)
 		return -EBADMSG;
 	if (id && !(dictionary = dictionary_find(store, (uint32_t)id | DICTIONARY_DESCRIPTION_ID)))
 		return -EBADMSG;
-	return description_unpack(dictionary, r.rest, (size_t)bytes, room, ret_packed);
+	return description_unpack(dictionary, r.rest, (size_t)bytes,
+		(size_t)(front && extent == EMAIL_FRONT ? front : bytes), room, ret_packed);
 }

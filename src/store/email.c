@@ -75,7 +75,8 @@ int email_row_find(struct account *account, uint64_t id, struct email_row *ret_r
 	return error ? error : email_row_read(value, ret_row);
 }
 
-int email_find(struct account *account, uint64_t id, struct email_room *room, struct email *ret_email)
+int email_find(struct account *account, uint64_t id, enum email_extent extent, struct email_room *room,
+	struct email *ret_email)
 {
 	struct buffer frames = BUFFER_INIT(1 << 26);
 	struct email_row row;
@@ -84,7 +85,7 @@ int email_find(struct account *account, uint64_t id, struct email_room *room, st
 
 	buffer_free(&frames);
 	if (!error)
-		error = description_read(account->shard->store, row.described, room, &packed);
+		error = description_read(account->shard->store, row.described, extent, room, &packed);
 	if (!error)
 		*ret_email = (struct email){id, row.thread, row.bytes, packed};
 	return error;

@@ -51,16 +51,23 @@ struct email_room {
 void email_room_free(struct email_room *room);
 void email_room_recycle(struct email_room *room, size_t keep); /* what is more than `keep` bytes is given back */
 
+/* How much of a description is wanted: less is unpacked sooner. */
+enum email_extent {
+	EMAIL_WHOLE, /* for mail_unpack() */
+	EMAIL_FRONT, /* for mail_unpack_front(): there may be more of it */
+};
+
 struct email {
 	uint64_t id, thread;
 	uint64_t bytes;
-	struct slice packed; /* for mail_unpack(); in the caller's `room` until that is used again */
+	struct slice packed; /* of that extent; in the caller's `room` until that is used again */
 };
 /*
  * -ENOENT when the email is not there (any more), -EBADMSG when it
  * cannot be read. Emails of expunged entries are found until their retention ends.
  */
-MUST_CHECK int email_find(struct account *account, uint64_t id, struct email_room *room, struct email *ret_email);
+MUST_CHECK int email_find(struct account *account, uint64_t id, enum email_extent extent, struct email_room *room,
+	struct email *ret_email);
 
 /*
  * Reads canonical bytes of the message, decompressing the frames it needs. A reader keeps the segments it reads from alive and holds at most one

@@ -100,7 +100,7 @@ static int hashes_of(struct store *store, struct slice described, struct buffer 
 	int error = arena_new(UNPACK_BYTES_MAX, &arena);
 
 	if (!error)
-		error = description_read(store, described, &room, &packed);
+		error = description_read(store, described, EMAIL_WHOLE, &room, &packed);
 	if (!error)
 		error = mail_unpack(packed, arena, &message);
 	if (!error)

@@ -26,7 +26,7 @@ static int row_take(struct store *store, const struct email_row *row, void *cont
 {
 	struct filling *f = context;
 	struct slice packed;
-	int error = description_read(store, row->described, &f->room, &packed);
+	int error = description_read(store, row->described, EMAIL_WHOLE, &f->room, &packed);
 
 	if (!error)
 		error = mail_unpack(packed, f->arena, &f->message);

@@ -22,8 +22,9 @@ bool search_describe(struct search *search)
 	if (search->described)
 		return !search->unreadable;
 	search->described = true;
-	search->unreadable = email_find(search->mailbox->account, search->entry.email, &search->room, &email) ||
-			     mail_unpack_brief(email.packed, &search->brief);
+	search->unreadable =
+		email_find(search->mailbox->account, search->entry.email, EMAIL_WHOLE, &search->room, &email) ||
+		mail_unpack_brief(email.packed, &search->brief);
 	if (!search->unreadable) {
 		search->thread = email.thread;
 		search->packed = email.packed;

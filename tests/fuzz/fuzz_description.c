@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/codec.h"
+#include "mail/mail.h"
 #include "store/body.h"
 #include "store/description.h"
 
@@ -20,15 +21,17 @@ static void pack(struct store *store, struct slice packed, struct buffer *out, s
 	struct slice back;
 	const struct dictionary *dictionary[] = {NULL, store->dictionaries.all};
 
-	/* A packed description's first byte is never zero. */
-	if (!packed.len || !packed.at[0])
+	/* A packed description's first byte is its version, 1: others are forms of what is compressed. */
+	if (!packed.len || packed.at[0] != 1)
 		return;
 	for (int i = 0; i < 2; i++) {
 		buffer_reset(out);
 		description_pack(dictionary[i], packed, out);
 		CHECK(buffer_error(out) == 0 && out->len <= packed.len);
-		CHECK(description_read(store, buffer_slice(out), room, &back) == 0);
+		CHECK(description_read(store, buffer_slice(out), EMAIL_WHOLE, room, &back) == 0);
 		CHECK(slice_equal(back, packed));
+		CHECK(description_read(store, buffer_slice(out), EMAIL_FRONT, room, &back) == 0);
+		CHECK(slice_starts(packed, back) && back.len >= mail_packed_front_bytes(packed));
 	}
 }
 
@@ -46,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!reader_error(&r) && dictionary_learn(store, DICTIONARY_ID, dictionary) == 0) {
 		if (what & 1)
 			pack(store, r.rest, &out, &room);
-		else if (description_read(store, r.rest, &room, &back) == 0)
+		else if (description_read(store, r.rest, what & 2 ? EMAIL_FRONT : EMAIL_WHOLE, &room, &back) == 0)
 			CHECK(back.len <= ROOM);
 	}
 	dictionaries_free(store);

@@ -63,7 +63,7 @@ static void check_line_ends(struct slice bytes, const struct mail_message *messa
 static void check_packed(const struct mail_message *message, struct buffer *packed)
 {
 	struct buffer again = BUFFER_INIT(BYTES_MAX), brief = BUFFER_INIT(BYTES_MAX);
-	struct mail_message unpacked;
+	struct mail_message unpacked, front;
 	struct arena *arena;
 
 	mail_pack(message, packed);
@@ -71,6 +71,9 @@ static void check_packed(const struct mail_message *message, struct buffer *pack
 	CHECK(mail_unpack(buffer_slice(packed), arena, &unpacked) == 0);
 	mail_pack(&unpacked, &again);
 	CHECK(slice_equal(buffer_slice(packed), buffer_slice(&again)));
+	CHECK(mail_unpack_front(
+		      slice_first(buffer_slice(packed), mail_packed_front_bytes(buffer_slice(packed))), &front) == 0);
+	CHECK(slice_equal(front.envelope, message->envelope) && slice_equal(front.structure, message->structure));
 	for (uint32_t i = 0; i < message->part_count; i++) {
 		CHECK(unpacked.parts[i].next == message->parts[i].next &&
 			unpacked.parts[i].children == message->parts[i].children);

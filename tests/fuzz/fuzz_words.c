@@ -179,7 +179,7 @@ static void try_file(struct reader script, const struct file_system *files, stru
 	uint32_t count = 1 + reader_u8(&l.script) % 100;
 
 	for (uint32_t i = 0, run; i < count; i += run) {
-		run = MIN(1 + reader_u8(&l.script) % 16, count - i);
+		run = MIN(1U + reader_u8(&l.script) % 16, count - i);
 		buffer_put_varint(&l.directory, odd(&l.script, i > 0));
 		buffer_put_varint(&l.directory, odd(&l.script, run - 1));
 	}

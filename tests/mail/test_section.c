@@ -98,6 +98,11 @@ static void the_stored_form_answers_the_same(void **state UNUSED)
 	assert_int_equal(mail_unpack_brief(buffer_slice(&packed), &brief), 0);
 	assert_true(slice_equal(brief.envelope, message.envelope));
 	assert_true(brief.part_count == 0 && brief.parts == NULL);
+	assert_int_equal(
+		mail_unpack_front(
+			slice_first(buffer_slice(&packed), mail_packed_front_bytes(buffer_slice(&packed))), &brief),
+		0);
+	assert_true(slice_equal(brief.envelope, message.envelope) && slice_equal(brief.structure, message.structure));
 	for (size_t len = 0; len < packed.len; len++) {
 		arena_reset(arena);
 		assert_int_equal(mail_unpack(slice_first(buffer_slice(&packed), len), arena, &message), -EBADMSG);

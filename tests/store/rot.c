@@ -243,7 +243,7 @@ static void put_message(struct account *account, const struct entry *entry, stru
 		body_reader_free(&reader);
 	}
 	if (!error)
-		error = email_find(account, entry->email, &room, &email);
+		error = email_find(account, entry->email, EMAIL_WHOLE, &room, &email);
 	/* One that cannot be read is not there. */
 	if (!error)
 		buffer_printf(out, "%llu %u flags %x modseq %llu date %u keywords %llx body %016llx packed %016llx\n",

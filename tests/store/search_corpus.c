@@ -147,7 +147,7 @@ static void texts_find(struct rig *rig)
 			bool done = false;
 
 			assert_int_equal(arena_new(32 << 20, &parts), 0);
-			assert_int_equal(email_find(rig->world.account, entry.email, &room, &email), 0);
+			assert_int_equal(email_find(rig->world.account, entry.email, EMAIL_WHOLE, &room, &email), 0);
 			assert_int_equal(mail_unpack(email.packed, parts, &message), 0);
 			assert_int_equal(body_reader_new(rig->world.account, entry.email, &reader), 0);
 			search_walk_start(&walk, &listener, &message, reader);

@@ -277,7 +277,7 @@ bool has_uid(struct mailbox *mailbox, uint32_t uid)
 int email_look(struct account *account, uint64_t id, struct email *ret_email)
 {
 	struct email_room room = EMAIL_ROOM_INIT;
-	int error = email_find(account, id, &room, ret_email);
+	int error = email_find(account, id, EMAIL_WHOLE, &room, ret_email);
 
 	email_room_free(&room);
 	if (!error)
