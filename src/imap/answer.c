@@ -8,10 +8,16 @@ static void put_tagged(struct imap_session *s, const char *status, const char *c
 		buffer_put(out, s->command->tag);
 	else
 		buffer_put_byte(out, '*');
-	buffer_printf(out, " %s ", status);
-	if (code)
-		buffer_printf(out, "[%s] ", code);
-	buffer_printf(out, "%s\r\n", text);
+	buffer_put_byte(out, ' ');
+	buffer_put_text(out, status);
+	buffer_put_byte(out, ' ');
+	if (code) {
+		buffer_put_byte(out, '[');
+		buffer_put_text(out, code);
+		buffer_put_text(out, "] ");
+	}
+	buffer_put_text(out, text);
+	buffer_put_text(out, "\r\n");
 }
 
 /* The selected mailbox was deleted by somebody: the client is told that nothing is selected any more. */

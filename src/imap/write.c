@@ -71,34 +71,36 @@ void put_mailbox(struct imap_session *s, struct slice name)
 	buffer_free(&encoded);
 }
 
+/* No printf here or in dates: they are written for each message that a client lists. */
 static const struct {
 	unsigned flag;
-	const char *name;
+	struct slice name;
 } flag_names[] = {
-	{FLAG_ANSWERED, "\\Answered"},
-	{FLAG_FLAGGED, "\\Flagged"},
-	{FLAG_DELETED, "\\Deleted"},
-	{FLAG_SEEN, "\\Seen"},
-	{FLAG_DRAFT, "\\Draft"},
+	{FLAG_ANSWERED, {"\\Answered", 9}},
+	{FLAG_FLAGGED, {"\\Flagged", 8}},
+	{FLAG_DELETED, {"\\Deleted", 8}},
+	{FLAG_SEEN, {"\\Seen", 5}},
+	{FLAG_DRAFT, {"\\Draft", 6}},
 };
 
-static const char *put_flag_names(
+static struct slice put_flag_names(
 	struct buffer *b, const struct mailbox *mailbox, const struct entry *entry, bool deleted_too)
 {
-	const char *separator = "";
+	struct slice separator = SLICE("");
 
 	for (size_t i = 0; i < ARRAY_LEN(flag_names); i++) {
 		if (!(entry->flags & flag_names[i].flag) || (flag_names[i].flag == FLAG_DELETED && !deleted_too))
 			continue;
-		buffer_printf(b, "%s%s", separator, flag_names[i].name);
-		separator = " ";
+		buffer_put(b, separator);
+		buffer_put(b, flag_names[i].name);
+		separator = SLICE(" ");
 	}
 	for (unsigned i = 0; i < mailbox->keyword_count; i++) {
 		if (!(entry->keywords >> i & 1))
 			continue;
-		buffer_put_text(b, separator);
+		buffer_put(b, separator);
 		buffer_put(b, mailbox->keywords[i]);
-		separator = " ";
+		separator = SLICE(" ");
 	}
 	return separator;
 }
@@ -113,12 +115,14 @@ void put_flags(struct buffer *b, const struct mailbox *mailbox, const struct ent
 void put_all_flags(struct buffer *b, const struct mailbox *mailbox, bool settable)
 {
 	const struct entry all = {.flags = FLAGS_ALL, .keywords = UINT64_MAX};
-	const char *separator;
+	struct slice separator;
 
 	buffer_put_byte(b, '(');
 	separator = put_flag_names(b, mailbox, &all, true);
-	if (settable && mailbox->keyword_count < STORE_KEYWORDS_MAX)
-		buffer_printf(b, "%s\\*", separator);
+	if (settable && mailbox->keyword_count < STORE_KEYWORDS_MAX) {
+		buffer_put(b, separator);
+		buffer_put(b, SLICE("\\*"));
+	}
 	buffer_put_byte(b, ')');
 }
 
@@ -135,13 +139,36 @@ void put_uid_set(struct buffer *b, struct uid_set set)
 	}
 }
 
+static void put_two_digits(char *to, int number)
+{
+	to[0] = (char)('0' + number / 10);
+	to[1] = (char)('0' + number % 10);
+}
+
 void put_date_time(struct buffer *b, int64_t seconds, int16_t zone)
 {
 	static const char months[12][4] = {
 		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	struct civil_time t = civil_of(seconds, zone);
 	int minutes = zone < 0 ? -zone : zone;
+	char text[] = "\"dd-mmm-yyyy hh:mm:ss +hhmm\"";
 
-	buffer_printf(b, "\"%2d-%s-%04d %02d:%02d:%02d %c%02d%02d\"", t.day, months[t.month - 1], t.year, t.hour,
-		t.minute, t.second, zone < 0 ? '-' : '+', minutes / 60, minutes % 60);
+	if (t.year < 0 || t.year > 9999 || minutes >= 100 * 60) {
+		buffer_printf(b, "\"%2d-%s-%04d %02d:%02d:%02d %c%02d%02d\"", t.day, months[t.month - 1], t.year,
+			t.hour, t.minute, t.second, zone < 0 ? '-' : '+', minutes / 60, minutes % 60);
+		return;
+	}
+	put_two_digits(text + 1, t.day);
+	if (t.day < 10)
+		text[1] = ' ';
+	memcpy(text + 4, months[t.month - 1], 3);
+	put_two_digits(text + 8, t.year / 100);
+	put_two_digits(text + 10, t.year % 100);
+	put_two_digits(text + 13, t.hour);
+	put_two_digits(text + 16, t.minute);
+	put_two_digits(text + 19, t.second);
+	text[22] = zone < 0 ? '-' : '+';
+	put_two_digits(text + 23, minutes / 60);
+	put_two_digits(text + 25, minutes % 60);
+	buffer_put(b, slice_make(text, sizeof(text) - 1));
 }
