@@ -150,10 +150,11 @@ class Server:
 class Penfold(Server):
     users = USERS
     takes_settings = True
+    ALWAYS = ("log_level = warn",)  # as the peers: nothing is logged of what goes well
 
     def start(self):
         os.makedirs(self.state, exist_ok=True)
-        self.demo = Demo(self.work.penfold, users=self.users, directory=self.state, settings=self.settings)
+        self.demo = Demo(self.work.penfold, users=self.users, directory=self.state, settings=[*self.ALWAYS, *self.settings])
         self.demo.start()
         self.pid, self.data = self.demo.process.pid, os.path.join(self.state, "data")
         self.ports = {name: self.demo.ready[name] for name in ("imap", "imaps", "pop3", "lmtp")}

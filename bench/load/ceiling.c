@@ -29,32 +29,45 @@ struct acceptor {
 	SSL_CTX *tls;
 };
 
-/* One connection after the other: with TLS it is said good day to and closed; without, lines come back until it ends. */
-static void serve_one(const struct acceptor *acceptor, int fd)
+/* With TLS: good day, and the end. */
+static void shake_hands(SSL_CTX *tls, int fd)
 {
-	SSL *ssl = acceptor->tls ? SSL_new(acceptor->tls) : NULL;
+	SSL *ssl = SSL_new(tls);
+
+	if (ssl && SSL_set_fd(ssl, fd) == 1 && SSL_accept(ssl) == 1)
+		(void)SSL_write(ssl, "* OK\r\n", 6);
+	SSL_free(ssl);
+	(void)close(fd);
+}
+
+/* Without: lines come back until it ends. A thread that waits for one connection needs fewer calls for a line than one that waits for many. */
+static void *echo_loop(void *context)
+{
+	int fd = (int)(intptr_t)context;
 	char bytes[4096];
 	ssize_t n;
 
-	if (ssl) {
-		if (SSL_set_fd(ssl, fd) == 1 && SSL_accept(ssl) == 1)
-			(void)SSL_write(ssl, "* OK\r\n", 6);
-		SSL_free(ssl);
-	} else {
-		(void)!write(fd, "* OK\r\n", 6);
-		while ((n = read(fd, bytes, sizeof(bytes))) > 0)
-			(void)!write(fd, bytes, (size_t)n);
-	}
+	(void)!write(fd, "* OK\r\n", 6);
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+		(void)!write(fd, bytes, (size_t)n);
 	(void)close(fd);
+	return NULL;
 }
 
 static void *accept_loop(void *context)
 {
 	const struct acceptor *acceptor = context;
+	pthread_t thread;
 	int fd;
 
-	while ((fd = accept(acceptor->fd, NULL, NULL)) >= 0)
-		serve_one(acceptor, fd);
+	while ((fd = accept(acceptor->fd, NULL, NULL)) >= 0) {
+		if (acceptor->tls) {
+			shake_hands(acceptor->tls, fd);
+		} else {
+			CHECK(pthread_create(&thread, NULL, echo_loop, (void *)(intptr_t)fd) == 0);
+			CHECK(pthread_detach(thread) == 0);
+		}
+	}
 	return NULL;
 }
 

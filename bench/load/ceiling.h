@@ -10,13 +10,13 @@ struct load;
 
 /*
  * Listens on a free port of loopback, prints it as {"port":N}, and until the standard input ends: accepts, shakes hands where a
- * certificate is given, says "* OK", and sends back what comes. As many threads as processors.
+ * certificate is given, says "* OK", and sends back what comes. As many threads as processors shake hands; a connection whose lines come back has one.
  */
 int ceiling_serve(const char *certificate, const char *key);
 
 /*
- * The same, but speaks as much IMAP as FETCH ENVELOPE BODYSTRUCTURE of load->messages needs, whose answers lie ready in memory: what is left is the
- * kernel's work and the generator's.
+ * The same, but speaks as much IMAP as logins need, and FETCH of FLAGS, of ENVELOPE BODYSTRUCTURE or of five header fields of load->messages, whose answers
+ * lie ready in memory: what is left is the kernel's work and the generator's. Each connection has a thread.
  */
 int ceiling_answers(const struct load *load);
 

@@ -1,4 +1,4 @@
-/* The limit of FETCH: a server that does nothing but send answers that were made before. The generator checks them as any others. */
+/* The limit of FETCH and of logins: a server that does nothing but send answers that were made before. The generator checks them as any others. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -10,12 +10,31 @@
 enum { LINE_MAX_BYTES = 4096, SEND_BYTES = 256 << 10 };
 
 struct answers {
-	struct buffer fetch; /* to FETCH 1:* (ENVELOPE BODYSTRUCTURE) */
+	struct buffer flags, envelope, header; /* to FETCH 1:* of each */
 	uint64_t messages;
 };
 
-/* As long as what Penfold answers for a small message, some 420 bytes. */
-static void put_answer(const struct load *load, uint64_t number, struct buffer *out)
+/* Answers are as long as what Penfold says of a small message: 31 to 35, some 420 and some 290 bytes. */
+static void put_flags(uint64_t number, struct buffer *out)
+{
+	buffer_printf(out, "* %llu FETCH (FLAGS (\\Seen))\r\n", (unsigned long long)(number + 1));
+}
+
+static void put_header(const struct load *load, uint64_t number, struct buffer *scratch, struct buffer *out)
+{
+	buffer_reset(scratch);
+	buffer_put_text(scratch, "From: Somebody Known <somebody@example.net>\r\nTo: user@example.org\r\nSubject: ");
+	messages_put_subject(load->made, load->kind, load->first + number, scratch);
+	buffer_put_text(scratch, "\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: ");
+	messages_put_id(load->kind, load->first + number, scratch);
+	buffer_put_text(scratch, "\r\n\r\n");
+	buffer_printf(out, "* %llu FETCH (BODY[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID)] {%zu}\r\n",
+		(unsigned long long)(number + 1), scratch->len);
+	buffer_put(out, buffer_slice(scratch));
+	buffer_put_text(out, ")\r\n");
+}
+
+static void put_envelope(const struct load *load, uint64_t number, struct buffer *out)
 {
 	static const char address[] = "((\"Somebody Known\" NIL \"somebody\" \"example.net\"))";
 
@@ -42,6 +61,13 @@ static bool send_all(int fd, struct slice bytes)
 	return true;
 }
 
+static struct slice fetched(const struct answers *answers, struct slice line)
+{
+	if (slice_find(line, SLICE("ENVELOPE")) != SIZE_MAX)
+		return buffer_slice(&answers->envelope);
+	return buffer_slice(slice_find(line, SLICE("HEADER")) != SIZE_MAX ? &answers->header : &answers->flags);
+}
+
 static bool answer(const struct answers *answers, int fd, struct slice line)
 {
 	struct slice tag = slice_split(&line, ' ');
@@ -55,7 +81,7 @@ static bool answer(const struct answers *answers, int fd, struct slice line)
 	else if (slice_starts(line, SLICE("LOGOUT")))
 		buffer_put_text(&text, "* BYE\r\n");
 	else if (slice_starts(line, SLICE("FETCH")))
-		more = send_all(fd, buffer_slice(&answers->fetch));
+		more = send_all(fd, fetched(answers, line));
 	buffer_printf(&text, "%.*s OK done\r\n", SLICE_ARG(tag));
 	more = more && send_all(fd, buffer_slice(&text));
 	buffer_free(&text);
@@ -76,31 +102,65 @@ struct serving {
 	int listener;
 };
 
+struct client_served {
+	const struct serving *serving;
+	int fd;
+};
+
+static void *serve_client(void *context)
+{
+	struct client_served *served = context;
+	FILE *in = fdopen(served->fd, "r");
+
+	CHECK(in);
+	serve_lines(&served->serving->answers, in, served->fd);
+	(void)fclose(in);
+	free(served);
+	return NULL;
+}
+
 static void *serve(void *context)
 {
 	const struct serving *serving = context;
+	pthread_t thread;
 	int fd;
 
 	while ((fd = accept(serving->listener, NULL, NULL)) >= 0) {
-		FILE *in = fdopen(fd, "r");
+		struct client_served *served = calloc(1, sizeof(*served));
 
-		CHECK(in);
-		serve_lines(&serving->answers, in, fd);
-		(void)fclose(in);
+		CHECK(served);
+		*served = (struct client_served){serving, fd};
+		CHECK(pthread_create(&thread, NULL, serve_client, served) == 0);
+		CHECK(pthread_detach(thread) == 0);
 	}
 	return NULL;
 }
 
+static void answers_make(struct answers *answers, const struct load *load)
+{
+	struct buffer scratch = BUFFER_INIT(LINE_MAX_BYTES);
+
+	for (uint64_t i = 0; i < answers->messages; i++) {
+		put_flags(i, &answers->flags);
+		put_envelope(load, i, &answers->envelope);
+		put_header(load, i, &scratch, &answers->header);
+	}
+	CHECK(!buffer_error(&answers->flags) && !buffer_error(&answers->envelope) && !buffer_error(&answers->header));
+	buffer_free(&scratch);
+}
+
 int ceiling_answers(const struct load *load)
 {
-	struct serving serving = {.answers = {.fetch = BUFFER_INIT(1U << 30), .messages = load->messages}};
+	enum { BYTES_MAX = 1 << 30 };
+	struct serving serving = {.answers = {.flags = BUFFER_INIT(BYTES_MAX),
+					  .envelope = BUFFER_INIT(BYTES_MAX),
+					  .header = BUFFER_INIT(BYTES_MAX),
+					  .messages = load->messages}};
 	pthread_t thread;
 	uint16_t port;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	for (uint64_t i = 0; i < load->messages; i++)
-		put_answer(load, i, &serving.answers.fetch);
-	CHECK(buffer_error(&serving.answers.fetch) == 0);
+	answers_make(&serving.answers, load);
 	serving.listener = ceiling_listen(&port);
 	CHECK(pthread_create(&thread, NULL, serve, &serving) == 0);
 	ceiling_until_end(port);

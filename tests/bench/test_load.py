@@ -76,13 +76,18 @@ def pop3(lie, more=()):
 
 
 def out_of_memory():
-    """What stands in for a server when the limit of FETCH is measured gives the answers that any other has to give."""
+    """What stands in for a server when the limits of FETCH and of logins are measured gives the answers that any other has to give."""
     with subprocess.Popen([sys.argv[1], "--serve", *BOX], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         fake = types.SimpleNamespace(port=json.loads(process.stdout.readline())["port"])
-        result, other = load(["fetch-envelope", *BOX, "--count", "2"], imap=fake), load(["fetch-envelope", *BOX, "--first", "9"], imap=fake)
+        logins = load(["login", "--clients", "3", "--count", "9"], imap=fake)
+        assert logins["errors"] == 0 and logins["ops"] == 9, logins
+        for word in ("fetch-flags", "fetch-envelope", "fetch-header"):
+            result = load([word, *BOX, "--count", "2"], imap=fake)
+            assert result["errors"] == 0 and result["ops"] == 40, (word, result)
+        for word in ("fetch-envelope", "fetch-header"):
+            other = load([word, *BOX, "--first", "9"], imap=fake)
+            assert other["errors"] > 0 and other["ops"] == 0, (word, other)
         process.stdin.close()
-    assert result["errors"] == 0 and result["ops"] == 40, result
-    assert other["errors"] > 0 and other["ops"] == 0, other
 
 
 def nobody_there():

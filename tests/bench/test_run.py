@@ -14,7 +14,7 @@ from tap import Tap
 
 # One of each kind: a rate, one that is audited, times, one that is filled for each round, one that ends by itself, memory, disk.
 ROWS = ["login", "lmtp-8", "search-subject", "qresync", "pop3-pipe", "idle-memory", "disk"]
-LIMITS = {"sync", "tls", "echo", "answers", "memcpy", "loopback", "log-1", "log-16", "log-64"}
+LIMITS = {"sync", "tls", "echo", "echo-4", "echo-32", "logins", "answers-flags", "answers-envelope", "answers-header", "memcpy", "loopback", "log-1", "log-16", "log-64"}
 GROWN = {"messages": ["SELECT", "FETCH of 100", "STORE", "SEARCH SUBJECT", "SEARCH BODY", "POP3 login", "delivery", "fill/s"],
          "accounts": ["IMAP login", "POP3 login", "delivery", "start s", "memory MiB"]}
 
@@ -43,7 +43,7 @@ def drawings(directory):
 
 
 def rows_run(directory, build):
-    printed = run(directory, "run", build, "--quick", "--seconds", "1", "--servers", "penfold", "--connections", "40", "--dir", directory,
+    printed = run(directory, "run", build, "--quick", "--seconds", "1", "--servers", "penfold", "--connections", "400", "--dir", directory,
                   "--only", ",".join(ROWS + ["limits"]))
     for name in ROWS:
         assert rows.BY_NAME[name].title in printed, printed
