@@ -161,15 +161,16 @@ static int receive_one(struct gate_channel *channel)
 	int fds[NET_DESCRIPTORS_MAX];
 	size_t count = 0;
 	int error = net_message_receive(channel->fd, &channel->in, fds, &count);
+	bool lost = error == -EMFILE;
 
-	if (error)
+	if (error && !lost)
 		return error;
 	error = gate_message_decode(buffer_slice(&channel->in), channel->to_core, &message);
 	if (error || count > 1) {
 		close_all(fds, count);
 		return -EBADMSG;
 	}
-	channel->events->message(channel->owner, &message, count ? fds[0] : -1);
+	channel->events->message(channel->owner, &message, lost ? GATE_FD_LOST : count ? fds[0] : -1);
 	return 0;
 }
 

@@ -8,9 +8,11 @@
 #include "gate/message.h"
 #include "net/net.h"
 
+enum { GATE_FD_LOST = -2 }; /* one was sent, but this process may have no more */
+
 struct gate_channel;
 struct gate_channel_events {
-	/* `fd` is -1, or the receiver's from now on. May free the channel. */
+	/* `fd` is -1, GATE_FD_LOST, or the receiver's from now on. May free the channel. */
 	void (*message)(void *owner, const struct gate_message *message, int fd);
 	/*
 	 * The channel is over: -EPIPE the other end is gone, -EBADMSG it sent something malformed, -ENOBUFS it does not read what it is

@@ -38,6 +38,8 @@ struct gate {
 	struct addresses addresses;
 	struct list_node *connections;
 	size_t connection_count;
+	size_t room; /* as many connections as this process has descriptors for; no one is accepted beyond */
+	bool full;
 	struct net_timer *trim; /* see gate_memory_freed() */
 	uint64_t trim_after_ms;
 	unsigned freed;

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -11,6 +12,11 @@
 #include "gate/sandbox.h"
 
 enum { KEPT_MAX = GATE_LISTENERS_MAX + 2, OUTPUT_FDS = 3, TRIM_AFTER_MS = 1000, TRIM_SHARE = 100, TRIM_WORTH = 32 };
+enum {
+	DESCRIPTORS_OWN = 64 /* at the most */,
+	DESCRIPTORS_EACH = 2 /* the client, and its relay with TLS */,
+	FULL_UNTIL_SHARE = 64
+};
 
 struct gate_settings gate_settings_default(void)
 {
@@ -35,8 +41,43 @@ static void end(struct gate *gate, int status)
 	net_loop_stop(gate->loop);
 }
 
+/*
+ * Each connection may want a second descriptor when it has logged in. If there were none left then, a client that did nothing wrong would be turned
+ * away; while nobody is accepted here, other gates do that, or the kernel's queue keeps them.
+ */
+static void look_at_room(struct gate *gate)
+{
+	/* Once full, it is that until some have left: not on and off with each. */
+	bool full = gate->connection_count >= gate->room - (gate->full ? gate->room / FULL_UNTIL_SHARE : 0);
+	char count[24];
+
+	if (gate->full == full || gate->stopping)
+		return;
+	gate->full = full;
+	(void)snprintf(count, sizeof(count), "%zu", gate->connection_count);
+	if (full)
+		LOG(gate->settings->log, LOG_WARN, "gate-full", {"connections", slice_of(count)},
+			{"why", SLICE("there are descriptors for no more")});
+	for (size_t i = 0; i < gate->settings->listener_count; i++) {
+		if (full && gate->listeners[i])
+			net_listener_pause(gate->listeners[i]);
+		else if (gate->listeners[i])
+			net_listener_resume(gate->listeners[i]);
+	}
+}
+
+static size_t room_for_connections(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return limit.rlim_cur <= 2 * DESCRIPTORS_OWN ? 1 : (limit.rlim_cur - DESCRIPTORS_OWN) / DESCRIPTORS_EACH;
+}
+
 void gate_connection_ended(struct gate *gate)
 {
+	look_at_room(gate);
 	if (gate->stopping && gate->connection_count == 0)
 		net_loop_stop(gate->loop);
 }
@@ -68,6 +109,7 @@ static void on_accepted(void *owner, int fd, const struct sockaddr_storage *peer
 	struct listening *listening = owner;
 
 	connection_accept(listening->gate, listening->listener, fd, peer);
+	look_at_room(listening->gate);
 }
 
 static int listen_on_all(struct gate *gate)
@@ -233,6 +275,7 @@ int gate_run(const struct gate_settings *settings)
 		return 1;
 	}
 	gate->settings = settings;
+	gate->room = room_for_connections();
 	gate->trim_after_ms = TRIM_AFTER_MS;
 	gate->line_end = &gate->line;
 	gate->site =

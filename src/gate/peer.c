@@ -1,11 +1,17 @@
 #include "gate/peer.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/list.h"
 #include "gate/channel.h"
 
-enum { BUCKETS = 1024 };
+enum {
+	BUCKETS = 1024,
+	DESCRIPTORS_KEPT = 512,      /* for the store's files, and for logins that are through already; */
+	DESCRIPTORS_KEPT_SHARE = 10, /* but no more than a tenth of all */
+};
 
 enum turn {
 	TURN_CORE,     /* the owner has to answer */
@@ -30,6 +36,7 @@ struct gate_peer {
 	size_t open;
 	uint64_t last_id;
 	const char *broken; /* the rule */
+	rlim_t descriptors_max;
 };
 
 /* ---- Exchanges ---- */
@@ -170,7 +177,7 @@ static void take_handover(struct gate_peer *peer, const struct gate_message *mes
 		break_off(peer, "a hand-over of a login that is not through");
 		return;
 	}
-	if (exchange->tls ? *fd >= 0 : !is_client(*fd)) {
+	if (exchange->tls ? *fd != -1 : *fd != GATE_FD_LOST && !is_client(*fd)) {
 		break_off(peer, "a hand-over with the wrong descriptor");
 		return;
 	}
@@ -180,7 +187,7 @@ static void take_handover(struct gate_peer *peer, const struct gate_message *mes
 	}
 	handover.protocol = exchange->protocol;
 	handover.tls = exchange->tls;
-	handover.fd = exchange->tls ? exchange->relay : *fd;
+	handover.fd = exchange->tls ? exchange->relay : MAX(*fd, -1);
 	exchange->relay = -1;
 	*fd = -1;
 	exchange_free(peer, exchange);
@@ -191,7 +198,7 @@ static void on_message(void *owner, const struct gate_message *message, int fd)
 {
 	struct gate_peer *peer = owner;
 
-	if (fd >= 0 && message->kind != GATE_HANDOVER) {
+	if (fd != -1 && message->kind != GATE_HANDOVER) {
 		break_off(peer, "a descriptor that nobody asked for");
 	} else {
 		switch ((int)message->kind) {
@@ -257,17 +264,39 @@ void gate_peer_failed(struct gate_peer *peer, uint64_t id, enum gate_failure fai
 	gate_channel_send(peer->channel, &message, -1);
 }
 
+/* The lowest that is free says how many there are. Who lets them all go to sessions can open none of the files that these read. */
+static bool descriptors_are_short(const struct gate_peer *peer)
+{
+	int lowest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+
+	if (lowest >= 0)
+		(void)close(lowest);
+	return lowest < 0 ? errno == EMFILE : (rlim_t)lowest >= peer->descriptors_max;
+}
+
+static rlim_t descriptors_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return RLIM_INFINITY;
+	return limit.rlim_cur - MIN((rlim_t)DESCRIPTORS_KEPT, limit.rlim_cur / DESCRIPTORS_KEPT_SHARE);
+}
+
 int gate_peer_ok(struct gate_peer *peer, uint64_t id, struct slice final)
 {
 	struct exchange *exchange = exchange_to_answer(peer, id);
 	struct gate_message message = {.kind = GATE_OK, .id = id, .sasl = final};
 	int pair[2] = {-1, -1};
+	int error = 0;
 
 	if (!exchange)
 		return -ENOENT;
-	if (exchange->tls && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
-		int error = -errno;
-
+	if (descriptors_are_short(peer))
+		error = -EMFILE;
+	else if (exchange->tls && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+		error = -errno;
+	if (error) {
 		gate_peer_failed(peer, id, GATE_UNAVAILABLE, SLICE(""));
 		return error;
 	}
@@ -291,6 +320,7 @@ int gate_peer_new(struct net_loop *loop, int fd, const struct gate_mechanisms *m
 		return -ENOMEM;
 	peer->events = events;
 	peer->owner = owner;
+	peer->descriptors_max = descriptors_max();
 	error = gate_channel_new(loop, fd, true, &channel_events, peer, &peer->channel);
 	if (error) {
 		free(peer);

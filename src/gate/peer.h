@@ -47,7 +47,7 @@ struct gate_handover {
 	bool utf8;                   /* POP3: the client said UTF8 (RFC 6856 §2.1) */
 	struct slice tag;            /* IMAP: of the command to answer */
 	struct slice pipelined;      /* what the client sent behind it, at most GATE_PIPELINED_MAX bytes */
-	int fd;                      /* the owner's from now on */
+	int fd;                      /* the owner's from now on; -1: it was lost, as this process may have no more */
 };
 
 struct gate_peer;
@@ -72,9 +72,9 @@ void gate_peer_free(struct gate_peer **peer);
 void gate_peer_challenge(struct gate_peer *peer, uint64_t id, struct slice challenge);
 void gate_peer_failed(struct gate_peer *peer, uint64_t id, enum gate_failure failure, struct slice text);
 /*
- * The login is right; `final` is SASL's additional data with success. Then either handover() or auth_cancel() comes. When the relay
- * for a TLS connection cannot be made (-EMFILE, ...), or there is no such exchange (-ENOENT), neither comes: the client has
- * been told GATE_UNAVAILABLE.
+ * The login is right; `final` is SASL's additional data with success. Then either handover() or auth_cancel() comes. When descriptors are short
+ * (-EMFILE) or the relay for a TLS connection cannot be made, or there is no such exchange (-ENOENT), neither comes: the client has been told
+ * GATE_UNAVAILABLE.
  */
 MUST_CHECK int gate_peer_ok(struct gate_peer *peer, uint64_t id, struct slice final);
 

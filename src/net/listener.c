@@ -20,6 +20,7 @@ struct net_listener {
 	void (*accepted)(void *owner, int fd, const struct sockaddr_storage *peer);
 	void *owner;
 	bool accepting;
+	bool paused; /* by the owner */
 	bool freed;
 };
 
@@ -50,7 +51,7 @@ static void on_ready(void *owner, int events)
 
 	(void)events;
 	listener->accepting = true;
-	for (int i = 0; i < ACCEPTS_PER_TURN && !listener->freed; i++) {
+	for (int i = 0; i < ACCEPTS_PER_TURN && !listener->freed && !listener->paused; i++) {
 		struct sockaddr_storage peer = {0};
 		socklen_t size = sizeof(peer);
 		int fd = accept4(listener->fd, (struct sockaddr *)(void *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -73,8 +74,20 @@ static void go_on(void *owner)
 {
 	struct net_listener *listener = owner;
 
-	if (net_watch_for(listener->watch, POLLIN) != 0)
+	if (!listener->paused && net_watch_for(listener->watch, POLLIN) != 0)
 		net_timer_start(listener->pause, PAUSE_MS);
+}
+
+void net_listener_pause(struct net_listener *listener)
+{
+	listener->paused = true;
+	CHECK(net_watch_for(listener->watch, 0) == 0);
+}
+
+void net_listener_resume(struct net_listener *listener)
+{
+	listener->paused = false;
+	go_on(listener);
 }
 
 int net_listener_new(struct net_loop *loop, int fd,

@@ -81,11 +81,15 @@ int net_message_receive(int fd, struct buffer *bytes, int *ret_fds, size_t *ret_
 	if (got < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	count = take_descriptors(&message, fds);
-	if (got == 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+	if (got == 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
 		close_all(fds, count);
-		return got == 0 ? -EPIPE : -EBADMSG;
-	}
+	if (got == 0)
+		return -EPIPE;
+	if (message.msg_flags & MSG_TRUNC)
+		return -EBADMSG;
 	buffer_added(bytes, (size_t)got);
+	if (message.msg_flags & MSG_CTRUNC)
+		return -EMFILE;
 	memcpy(ret_fds, fds, count * sizeof(int));
 	*ret_fd_count = count;
 	return 0;

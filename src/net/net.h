@@ -131,6 +131,9 @@ MUST_CHECK int net_listener_new(struct net_loop *loop, int fd,
 	void (*accepted)(void *owner, int fd, const struct sockaddr_storage *peer), void *owner,
 	struct net_listener **ret_listener);
 void net_listener_free(struct net_listener **listener); /* does not close the listening descriptor */
+/* Whoever comes waits in the kernel's queue, or goes to another process that accepts from it. May be called by `accepted`. */
+void net_listener_pause(struct net_listener *listener);
+void net_listener_resume(struct net_listener *listener);
 
 /* Binds and listens. `host` is a literal address or "*"; -errno as from bind(2). Port 0: any; ret_port says which. */
 MUST_CHECK int net_bind_tcp(struct slice host, uint16_t port, int *ret_fd, uint16_t *ret_port);
@@ -147,7 +150,8 @@ enum { NET_MESSAGE_MAX = 65536, NET_DESCRIPTORS_MAX = 4 };
 MUST_CHECK int net_message_send(int fd, struct slice bytes, const int *fds, size_t fd_count);
 /*
  * One message into `bytes` (emptied first). -EAGAIN: none waits; -EPIPE: the peer is gone; -EBADMSG: too long or cut (its
- * descriptors are closed). Received descriptors are the caller's, close-on-exec.
+ * descriptors are closed); -EMFILE: it is whole, but came with descriptors for which there was no room, as this process may have no more (or with
+ * more than NET_DESCRIPTORS_MAX): none is received. Received descriptors are the caller's, close-on-exec.
  */
 MUST_CHECK int net_message_receive(int fd, struct buffer *bytes, int *ret_fds, size_t *ret_fd_count);
 

@@ -409,10 +409,17 @@ static void on_handover(void *owner, const struct gate_handover *from)
 	struct core *core;
 
 	if (!login || login->state != LOGIN_THROUGH) {
-		(void)close(from->fd);
+		if (from->fd >= 0)
+			(void)close(from->fd);
 		return;
 	}
 	core = login->logins->core;
+	if (from->fd < 0) {
+		story = (struct login_story){.account = buffer_slice(&login->address), .why = "no descriptor is left"};
+		log_login(login, LOG_WARN, "login-lost", &story);
+		login_free(login);
+		return;
+	}
 	/* The gate chooses when: meanwhile the account may have been shut, and the sessions that were told so. */
 	look_at_account(login);
 	if (login->result != AUTH_DONE || login->forbidden) {

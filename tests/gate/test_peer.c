@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -224,6 +225,40 @@ static void a_tls_login_gets_a_relay(void **state)
 	assert_int_equal(write(rig.fd, "x", 1), 1);
 	assert_int_equal(read(relay, &byte, 1), 1);
 	(void)close(relay);
+	buffer_free(&text);
+	rig_close(&rig);
+}
+
+/* Core may have no more: who is through but for the descriptor is reported as lost, new ones are refused; neither ends the channel. */
+static void descriptors_run_out(void **state)
+{
+	struct rlimit limit, few;
+	struct buffer text = BUFFER_INIT(GATE_MESSAGE_BYTES_MAX);
+	struct rig rig;
+	int lowest;
+
+	(void)state;
+	rig_open(&rig);
+	say_start(&rig, 1, 0);
+	assert_int_equal(gate_peer_ok(rig.peer, 1, SLICE("")), 0);
+	assert_hears(&rig, "ok 1 ");
+	lowest = dup(0);
+	assert_true(lowest >= 0);
+	(void)close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = (struct rlimit){(rlim_t)lowest, limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	say_handover(&rig, 1, rig.gate);
+	assert_int_equal(rig.handovers, 1);
+	assert_int_equal(rig.fd, -1);
+	say_start(&rig, 2, 0);
+	assert_int_equal(gate_peer_ok(rig.peer, 2, SLICE("")), -EMFILE);
+	assert_int_equal(hear(&rig, &text), -1);
+	assert_true(slice_starts(buffer_slice(&text), SLICE("failed 2 ")));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	say_start(&rig, 3, 0);
+	assert_int_equal(gate_peer_ok(rig.peer, 3, SLICE("")), 0);
+	assert_int_equal(rig.closed, 0);
 	buffer_free(&text);
 	rig_close(&rig);
 }
@@ -465,6 +500,7 @@ int main(void)
 		cmocka_unit_test(a_second_handover_breaks),
 		cmocka_unit_test(a_handover_of_no_client_breaks),
 		cmocka_unit_test(a_handover_with_the_wrong_descriptor_breaks),
+		cmocka_unit_test(descriptors_run_out),
 		cmocka_unit_test(a_number_used_twice_breaks),
 		cmocka_unit_test(a_step_out_of_turn_breaks),
 		cmocka_unit_test(too_many_exchanges_break),
