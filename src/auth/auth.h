@@ -49,7 +49,7 @@ MUST_CHECK int auth_secret_verify(struct slice secret, struct slice password, co
 
 /* ---- Remembering what was verified ----
  * Keeps a keyed hash (random key of this process) of user, secret and password for `keep_ms`, so that a client that
- * connects every minute does not cost an argon2id each time. A changed secret never matches. Bounded. */
+ * connects every minute does not cost an argon2id each time. A changed secret never matches. Grows with those who log in, up to entries_max. */
 struct auth_cache;
 MUST_CHECK int auth_cache_new(
 	size_t entries_max, uint64_t keep_ms, const struct clock_source *clock, struct auth_cache **ret_cache);

@@ -1,10 +1,13 @@
-/* Remembering what was verified: a table of keyed hashes, in sets of four, the oldest of a set making room. */
+/*
+ * Remembering what was verified: a table of keyed hashes, in sets of four, the oldest of a set making room. It begins small, and doubles when what is
+ * not over yet would have to go from a table that is half full: so its size is that of those who log in, up to the bound.
+ */
 #include <pthread.h>
 #include <sodium.h>
 
 #include "auth/internal.h"
 
-enum { TAG_BYTES = 32, SET_ENTRIES = 4 };
+enum { TAG_BYTES = 32, SET_ENTRIES = 4, SETS_FIRST = 1024 };
 
 struct entry {
 	unsigned char tag[TAG_BYTES];
@@ -16,7 +19,8 @@ struct auth_cache {
 	const struct clock_source *clock;
 	int64_t keep_us;
 	unsigned char key[crypto_generichash_KEYBYTES];
-	size_t sets;
+	size_t sets, sets_max;
+	size_t used; /* entries that are not empty */
 	struct entry *entries;
 };
 
@@ -31,7 +35,8 @@ int auth_cache_new(
 	cache = calloc(1, sizeof(*cache));
 	if (!cache)
 		return -ENOMEM;
-	cache->sets = MAX(entries_max / SET_ENTRIES, 1);
+	cache->sets_max = MAX(entries_max / SET_ENTRIES, 1);
+	cache->sets = MIN(cache->sets_max, (size_t)SETS_FIRST);
 	cache->entries = calloc(cache->sets * SET_ENTRIES, sizeof(*cache->entries));
 	if (!cache->entries || pthread_mutex_init(&cache->lock, NULL) != 0) {
 		free(cache->entries);
@@ -77,36 +82,72 @@ static void make_tag(const struct auth_cache *cache, struct slice user, struct s
 	sodium_memzero(&hash, sizeof(hash));
 }
 
-static struct entry *set_of(const struct auth_cache *cache, const unsigned char tag[TAG_BYTES])
+static struct entry *set_of(struct entry *entries, size_t sets, const unsigned char tag[TAG_BYTES])
 {
 	uint64_t number;
 
 	memcpy(&number, tag, sizeof(number));
-	return cache->entries + (number % cache->sets) * SET_ENTRIES;
+	return entries + (number % sets) * SET_ENTRIES;
+}
+
+static struct entry *oldest_of(struct entry *set)
+{
+	struct entry *oldest = set;
+
+	for (size_t i = 1; i < SET_ENTRIES; i++)
+		oldest = set[i].until_us < oldest->until_us ? &set[i] : oldest;
+	return oldest;
 }
 
 static bool is_remembered(struct auth_cache *cache, const unsigned char tag[TAG_BYTES])
 {
-	struct entry *set = set_of(cache, tag);
 	int64_t now_us = clock_monotonic_us(cache->clock);
+	struct entry *set;
 	bool found = false;
 
 	pthread_mutex_lock(&cache->lock);
+	set = set_of(cache->entries, cache->sets, tag);
 	for (size_t i = 0; i < SET_ENTRIES; i++)
 		found |= set[i].until_us > now_us && sodium_memcmp(set[i].tag, tag, TAG_BYTES) == 0;
 	pthread_mutex_unlock(&cache->lock);
 	return found;
 }
 
+/* Without memory it stays as it is. */
+static void grow(struct auth_cache *cache, int64_t now_us)
+{
+	size_t sets = MIN(cache->sets * 2, cache->sets_max), used = 0;
+	struct entry *entries = calloc(sets * SET_ENTRIES, sizeof(*entries));
+
+	if (!entries)
+		return;
+	for (size_t i = 0; i < cache->sets * SET_ENTRIES; i++) {
+		struct entry *to;
+
+		if (cache->entries[i].until_us <= now_us)
+			continue;
+		to = oldest_of(set_of(entries, sets, cache->entries[i].tag));
+		used += to->until_us == 0;
+		*to = cache->entries[i];
+	}
+	free(cache->entries);
+	cache->entries = entries;
+	cache->sets = sets;
+	cache->used = used;
+}
+
 static void remember(struct auth_cache *cache, const unsigned char tag[TAG_BYTES])
 {
-	struct entry *set = set_of(cache, tag);
-	struct entry *oldest = set;
 	int64_t now_us = clock_monotonic_us(cache->clock);
+	struct entry *oldest;
 
 	pthread_mutex_lock(&cache->lock);
-	for (size_t i = 1; i < SET_ENTRIES; i++)
-		oldest = set[i].until_us < oldest->until_us ? &set[i] : oldest;
+	oldest = oldest_of(set_of(cache->entries, cache->sets, tag));
+	if (oldest->until_us > now_us && cache->sets < cache->sets_max && cache->used > cache->sets * SET_ENTRIES / 2) {
+		grow(cache, now_us);
+		oldest = oldest_of(set_of(cache->entries, cache->sets, tag));
+	}
+	cache->used += oldest->until_us == 0;
 	memcpy(oldest->tag, tag, TAG_BYTES);
 	oldest->until_us = now_us + cache->keep_us;
 	pthread_mutex_unlock(&cache->lock);

@@ -8,7 +8,7 @@
 #include "store/directory.h"
 
 enum {
-	CACHE_ENTRIES = 65536,
+	CACHE_ENTRIES = 1 << 22, /* 40 bytes each, in a table that is a quarter to half full */
 	CACHE_KEEP_MS = 3600000,
 	LOGIN_ARENA_MAX = 65536,
 	LOGIN_BYTES_MAX = GATE_SASL_MAX + 4096,

@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include "auth/internal.h"
+
 /* A clock that stands where the test puts it. */
 struct test_clock {
 	struct clock_source source;
@@ -114,12 +116,52 @@ static void test_is_bounded_and_may_be_missing(void **state)
 	auth_cache_free(&cache);
 }
 
+static unsigned remembered_of(struct auth_cache *cache, unsigned users)
+{
+	unsigned count = 0;
+	char user[16];
+
+	for (unsigned i = 0; i < users; i++) {
+		(void)snprintf(user, sizeof(user), "user%u", i);
+		count += auth_cache_has(cache, slice_of(user), slice_of(SECRET), SLICE("secret"));
+		assert_false(auth_cache_has(cache, slice_of(user), slice_of(SECRET), SLICE("secre")));
+	}
+	return count;
+}
+
+/* Nearly all of more users than it begins with are remembered, for as long as a few are; no more than the bound where that is lower. */
+static void test_grows_with_its_users(void **state)
+{
+	enum { USERS = 5000, BOUND = 4096 };
+	struct test_clock clock = clock_at(1);
+	struct auth_cache *cache, *bounded;
+	char user[16];
+
+	(void)state;
+	clock.source.context = &clock;
+	assert_int_equal(auth_cache_new(1 << 20, 60000, &clock.source, &cache), 0);
+	assert_int_equal(auth_cache_new(BOUND, 60000, &clock.source, &bounded), 0);
+	for (unsigned i = 0; i < USERS; i++) {
+		(void)snprintf(user, sizeof(user), "user%u", i);
+		assert_int_equal(verify(cache, user, SECRET, "secret"), 0);
+		assert_int_equal(verify(bounded, user, SECRET, "secret"), 0);
+		clock.now_us++;
+	}
+	assert_true(remembered_of(cache, USERS) > USERS * 95 / 100);
+	assert_in_range(remembered_of(bounded, USERS), BOUND / 2, BOUND);
+	clock.now_us += (int64_t)60000 * 1000;
+	assert_int_equal(remembered_of(cache, USERS), 0);
+	auth_cache_free(&cache);
+	auth_cache_free(&bounded);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_remembers_what_was_right_for_a_while),
 		cmocka_unit_test(test_nothing_else_matches),
 		cmocka_unit_test(test_is_bounded_and_may_be_missing),
+		cmocka_unit_test(test_grows_with_its_users),
 	};
 
 	return cmocka_run_group_tests_name("auth/cache", tests, NULL, NULL);
