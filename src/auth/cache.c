@@ -1,5 +1,5 @@
 /*
- * Remembering what was verified: a table of keyed hashes, in sets of four, the oldest of a set making room. It begins small, and doubles when what is
+ * Remembering what was verified: a table of keyed hashes, in sets of eight, the oldest of a set making room. It begins small, and doubles when what is
  * not over yet would have to go from a table that is half full: so its size is that of those who log in, up to the bound.
  */
 #include <pthread.h>
@@ -7,7 +7,7 @@
 
 #include "auth/internal.h"
 
-enum { TAG_BYTES = 32, SET_ENTRIES = 4, SETS_FIRST = 1024 };
+enum { TAG_BYTES = 32, SET_ENTRIES = 8, SETS_FIRST = 1024 };
 
 struct entry {
 	unsigned char tag[TAG_BYTES];
