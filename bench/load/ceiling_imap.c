@@ -14,7 +14,7 @@ struct answers {
 	uint64_t messages;
 };
 
-/* Answers are as long as what Penfold says of a small message: 31 to 35, some 420 and some 290 bytes. */
+/* Answers are about as long as what Penfold says of a small message: 30 bytes on average for its 25 (no flag is set), 407 for 421, 266 for 266. */
 static void put_flags(uint64_t number, struct buffer *out)
 {
 	buffer_printf(out, "* %llu FETCH (FLAGS (\\Seen))\r\n", (unsigned long long)(number + 1));

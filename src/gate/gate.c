@@ -3,7 +3,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -13,9 +12,9 @@
 
 enum { KEPT_MAX = GATE_LISTENERS_MAX + 2, OUTPUT_FDS = 3, TRIM_AFTER_MS = 1000, TRIM_SHARE = 100, TRIM_WORTH = 32 };
 enum {
-	DESCRIPTORS_OWN = 64 /* at the most */,
-	DESCRIPTORS_EACH = 2 /* the client, and its relay with TLS */,
-	FULL_UNTIL_SHARE = 64
+	DESCRIPTORS_OWN = 64, /* at the most */
+	DESCRIPTORS_EACH = 2, /* the client, and its relay with TLS */
+	FULL_UNTIL_SHARE = 64,
 };
 
 struct gate_settings gate_settings_default(void)
@@ -41,6 +40,15 @@ static void end(struct gate *gate, int status)
 	net_loop_stop(gate->loop);
 }
 
+static void log_full(const struct gate *gate)
+{
+	char count[24];
+
+	(void)snprintf(count, sizeof(count), "%zu", gate->connection_count);
+	LOG(gate->settings->log, LOG_WARN, "gate-full", {"connections", slice_of(count)},
+		{"why", SLICE("there are descriptors for no more")});
+}
+
 /*
  * Each connection may want a second descriptor when it has logged in. If there were none left then, a client that did nothing wrong would be turned
  * away; while nobody is accepted here, other gates do that, or the kernel's queue keeps them.
@@ -49,15 +57,12 @@ static void look_at_room(struct gate *gate)
 {
 	/* Once full, it is that until some have left: not on and off with each. */
 	bool full = gate->connection_count >= gate->room - (gate->full ? gate->room / FULL_UNTIL_SHARE : 0);
-	char count[24];
 
 	if (gate->full == full || gate->stopping)
 		return;
 	gate->full = full;
-	(void)snprintf(count, sizeof(count), "%zu", gate->connection_count);
 	if (full)
-		LOG(gate->settings->log, LOG_WARN, "gate-full", {"connections", slice_of(count)},
-			{"why", SLICE("there are descriptors for no more")});
+		log_full(gate);
 	for (size_t i = 0; i < gate->settings->listener_count; i++) {
 		if (full && gate->listeners[i])
 			net_listener_pause(gate->listeners[i]);
@@ -68,11 +73,9 @@ static void look_at_room(struct gate *gate)
 
 static size_t room_for_connections(void)
 {
-	struct rlimit limit;
+	size_t descriptors = net_descriptors_max();
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-		return SIZE_MAX;
-	return limit.rlim_cur <= 2 * DESCRIPTORS_OWN ? 1 : (limit.rlim_cur - DESCRIPTORS_OWN) / DESCRIPTORS_EACH;
+	return descriptors <= 2 * DESCRIPTORS_OWN ? 1 : (descriptors - DESCRIPTORS_OWN) / DESCRIPTORS_EACH;
 }
 
 void gate_connection_ended(struct gate *gate)

@@ -314,14 +314,14 @@ void login_core_said(struct gate *gate, const struct gate_message *message, int 
 	struct login *login = find_login(gate, message->id);
 
 	/* Our cancel and its answer may have crossed. */
-	if (login && login->prelogin.state == PRELOGIN_CORE && fd == GATE_FD_LOST) {
-		cancel_exchange(login);
-		fail(login->connection, GATE_UNAVAILABLE, SLICE(""));
-		return;
-	}
 	if (!login || login->prelogin.state != PRELOGIN_CORE || (message->kind != GATE_OK && fd >= 0)) {
 		if (fd >= 0)
 			(void)close(fd);
+		return;
+	}
+	if (fd == GATE_FD_LOST) {
+		cancel_exchange(login);
+		fail(login->connection, GATE_UNAVAILABLE, SLICE(""));
 		return;
 	}
 	switch ((int)message->kind) {

@@ -1,7 +1,6 @@
 #include "gate/peer.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -35,8 +34,8 @@ struct gate_peer {
 	struct list_node *buckets[BUCKETS];
 	size_t open;
 	uint64_t last_id;
-	const char *broken; /* the rule */
-	rlim_t descriptors_max;
+	const char *broken;     /* the rule */
+	size_t descriptors_max; /* that sessions may leave in use */
 };
 
 /* ---- Exchanges ---- */
@@ -271,16 +270,7 @@ static bool descriptors_are_short(const struct gate_peer *peer)
 
 	if (lowest >= 0)
 		(void)close(lowest);
-	return lowest < 0 ? errno == EMFILE : (rlim_t)lowest >= peer->descriptors_max;
-}
-
-static rlim_t descriptors_max(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-		return RLIM_INFINITY;
-	return limit.rlim_cur - MIN((rlim_t)DESCRIPTORS_KEPT, limit.rlim_cur / DESCRIPTORS_KEPT_SHARE);
+	return lowest < 0 ? errno == EMFILE : (size_t)lowest >= peer->descriptors_max;
 }
 
 int gate_peer_ok(struct gate_peer *peer, uint64_t id, struct slice final)
@@ -312,6 +302,7 @@ int gate_peer_new(struct net_loop *loop, int fd, const struct gate_mechanisms *m
 	const struct gate_peer_events *events, void *owner, struct gate_peer **ret_peer)
 {
 	static const struct gate_channel_events channel_events = {on_message, on_closed};
+	size_t descriptors = net_descriptors_max();
 	struct gate_peer *peer = calloc(1, sizeof(*peer));
 	struct gate_message hello = {.kind = GATE_HELLO, .mechanisms = *mechanisms};
 	int error;
@@ -320,7 +311,7 @@ int gate_peer_new(struct net_loop *loop, int fd, const struct gate_mechanisms *m
 		return -ENOMEM;
 	peer->events = events;
 	peer->owner = owner;
-	peer->descriptors_max = descriptors_max();
+	peer->descriptors_max = descriptors - MIN((size_t)DESCRIPTORS_KEPT, descriptors / DESCRIPTORS_KEPT_SHARE);
 	error = gate_channel_new(loop, fd, true, &channel_events, peer, &peer->channel);
 	if (error) {
 		free(peer);

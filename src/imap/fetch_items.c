@@ -2,19 +2,15 @@
 
 bool fetch_find(struct fetch_run *run)
 {
+	enum email_extent extent = run->args->bodies ? EMAIL_WHOLE : EMAIL_FRONT;
 	int rc;
 
 	if (run->found)
 		return true;
-	if (run->args->bodies) {
-		rc = email_find(run->session->account, run->entry.email, EMAIL_WHOLE, &run->room, &run->email);
-		if (!rc)
-			rc = mail_unpack_brief(run->email.packed, &run->brief);
-	} else {
-		rc = email_find(run->session->account, run->entry.email, EMAIL_FRONT, &run->room, &run->email);
-		if (!rc)
-			rc = mail_unpack_front(run->email.packed, &run->brief);
-	}
+	rc = email_find(run->session->account, run->entry.email, extent, &run->room, &run->email);
+	if (!rc)
+		rc = extent == EMAIL_WHOLE ? mail_unpack_brief(run->email.packed, &run->brief)
+					   : mail_unpack_front(run->email.packed, &run->brief);
 	run->found = !rc;
 	run->gone |= rc == -ENOENT;
 	run->damaged |= rc && rc != -ENOENT;

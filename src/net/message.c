@@ -1,3 +1,4 @@
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "net/net.h"
@@ -93,4 +94,13 @@ int net_message_receive(int fd, struct buffer *bytes, int *ret_fds, size_t *ret_
 	memcpy(ret_fds, fds, count * sizeof(int));
 	*ret_fd_count = count;
 	return 0;
+}
+
+size_t net_descriptors_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return limit.rlim_cur;
 }

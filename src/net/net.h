@@ -155,4 +155,6 @@ MUST_CHECK int net_message_send(int fd, struct slice bytes, const int *fds, size
  */
 MUST_CHECK int net_message_receive(int fd, struct buffer *bytes, int *ret_fds, size_t *ret_fd_count);
 
+size_t net_descriptors_max(void); /* that this process may have; SIZE_MAX: no bound is known */
+
 #endif
