@@ -6,7 +6,7 @@
 #include "store/resident.h"
 #include "store/searcher.h"
 
-enum { BATCH_MAX = 32768, RETRY_MS = 200 };
+enum { BATCH_MAX = 32768, RETRY_MS = 200, EIO_TRIES = 25 };
 
 void applier_init(struct store *store)
 {
@@ -103,8 +103,7 @@ int records_apply(struct store *store, struct index_rows *rows, struct applying 
 		error = index_put_number(store->index, txn, TABLE_META, INDEX_APPLIED, seq);
 	if (error) {
 		index_walk_end(&rows->entries);
-		mdb_txn_abort(txn);
-		return error;
+		return index_abort(txn, error);
 	}
 	return index_commit(txn);
 }
@@ -158,18 +157,24 @@ static int batch_apply(
 	return records_apply(store, rows, work, count, batch[count - 1]->seq);
 }
 
-/* A full disk passes: records stay in memory until it has. Anything else does not. */
+/*
+ * A full disk passes: records stay in memory until it has. -EIO may be one that was full for a moment, as when the keeper asks for a whole
+ * segment and gets none (see index_commit()); one that stays is none. Anything else does not pass.
+ */
+static bool may_pass(int error, unsigned tries)
+{
+	return error == -ENOSPC || error == -EDQUOT || error == -ENOMEM || (error == -EIO && tries < EIO_TRIES);
+}
+
 static int batch_apply_retrying(
 	struct store *store, struct index_rows *rows, struct record **batch, struct applying *work, size_t count)
 {
-	bool told = false, over;
+	bool over;
 	int error;
 
-	while ((error = batch_apply(store, rows, batch, work, count)) == -ENOSPC || error == -ENOMEM ||
-		error == -EDQUOT) {
-		if (!told)
-			store_notice(store, "index-full", "the index cannot grow; changes are kept in memory");
-		told = true;
+	for (unsigned tries = 0; may_pass(error = batch_apply(store, rows, batch, work, count), tries); tries++) {
+		if (tries == 0)
+			store_notice(store, "index-full", "%s; changes are kept in memory", strerror(-error));
 		lock_take(&store->applier.lock);
 		over = store->applier.stopping || store->applier.failed;
 		lock_give(&store->applier.lock);
@@ -213,7 +218,7 @@ static void batch_release(struct store *store, struct record **batch, size_t cou
 /* It is in the journal. A store that closes on a full disk leaves it to the next start. */
 static void batch_give_up(struct store *store, struct record **batch, size_t count, int error)
 {
-	bool passes = error == -ENOSPC || error == -EDQUOT || error == -ENOMEM;
+	bool passes = may_pass(error, EIO_TRIES);
 
 	for (size_t i = 0; i < count; i++) {
 		struct pending *pending = CONTAINER_OF(batch[i], struct pending, record);

@@ -1,11 +1,14 @@
 #include "store/index.h"
 
 #include <endian.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/codec.h"
 #include "base/hash.h"
 
-enum { INDEX_FORMAT = 2, INDEX_READERS = 1024, PATH_ROOM = 4096 };
+enum { INDEX_FORMAT = 2, INDEX_READERS = 1024, PATH_ROOM = 4096, ROOM_BYTES = 1 << 20 };
 
 static const char *const table_names[TABLE_COUNT] = {[TABLE_META] = "meta",
 	[TABLE_IDENTITIES] = "identities",
@@ -183,9 +186,42 @@ int index_begin(struct index *index, bool write, MDB_txn **ret_txn)
 	return index_error(mdb_txn_begin(index->env, NULL, write ? 0 : MDB_RDONLY, ret_txn));
 }
 
+/* Asks for more behind the end of the file. What it gets stays the file's, so the next try finds it. */
+static bool has_room(MDB_env *env)
+{
+	struct stat st;
+	int file;
+
+	if (mdb_env_get_fd(env, &file) || fstat(file, &st) < 0 ||
+		fallocate(file, FALLOC_FL_KEEP_SIZE, st.st_size, ROOM_BYTES) == 0)
+		return true;
+	if (errno == EOPNOTSUPP) {
+		struct statvfs fs;
+
+		return fstatvfs(file, &fs) < 0 || (uint64_t)fs.f_bavail * fs.f_frsize >= ROOM_BYTES;
+	}
+	return errno != ENOSPC && errno != EDQUOT;
+}
+
+/* The kernel writes what there is room for, and LMDB calls that EIO. */
+static int write_error(MDB_env *env, int error)
+{
+	return error == -EIO && !has_room(env) ? -ENOSPC : error;
+}
+
 int index_commit(MDB_txn *txn)
 {
-	return index_error(mdb_txn_commit(txn));
+	MDB_env *env = mdb_txn_env(txn);
+
+	return write_error(env, index_error(mdb_txn_commit(txn)));
+}
+
+int index_abort(MDB_txn *txn, int error)
+{
+	MDB_env *env = mdb_txn_env(txn);
+
+	mdb_txn_abort(txn);
+	return write_error(env, error);
 }
 
 static void key_add(struct index_key *key, uint64_t number)

@@ -64,7 +64,12 @@ uint32_t index_crc(enum index_table table, struct slice key, struct slice value)
 const char *index_table_name(enum index_table table);
 
 MUST_CHECK int index_begin(struct index *index, bool write, MDB_txn **ret_txn);
-MUST_CHECK int index_commit(MDB_txn *txn); /* over in any case */
+/*
+ * Both end it in any case. -ENOSPC also where LMDB says -EIO because a write came back short and there is no room. When there was none just
+ * for that moment - somebody else asked for more than there is - it stays -EIO: whoever can may try again.
+ */
+MUST_CHECK int index_commit(MDB_txn *txn);
+MUST_CHECK int index_abort(MDB_txn *txn, int error); /* of what failed meanwhile */
 MUST_CHECK int index_error(int mdb_error);
 
 /* Keys are numbers in big-endian order, so that they sort as numbers. */

@@ -131,8 +131,7 @@ static int stand_still(struct remaking *r, int (*run)(struct index_sync *sync, u
 	}
 	if (!error)
 		return index_commit(sync->to);
-	mdb_txn_abort(sync->to);
-	return error;
+	return index_abort(sync->to, error);
 }
 
 static int account_put(struct remaking *r, uint64_t id)
@@ -185,8 +184,7 @@ static int live_put(struct store *store)
 	error = index_live_recount(store->index, txn);
 	if (!error)
 		return index_commit(txn);
-	mdb_txn_abort(txn);
-	return error;
+	return index_abort(txn, error);
 }
 
 static int remake(struct remaking *r, const struct number_map *only)
