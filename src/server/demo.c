@@ -344,7 +344,7 @@ static int open_log(struct demo *demo)
 	if (fd < 0)
 		return -errno;
 	demo->server.log_fd = fd;
-	return log_new(fd, LOG_INFO, &demo->server.log);
+	return log_new(fd, demo->server.config.log_level, &demo->server.log);
 }
 
 static int find_directory(struct demo *demo, char **ret_absolute)

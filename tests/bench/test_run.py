@@ -60,6 +60,12 @@ def rows_have_figures(directory):
     assert set(results["limits"]) == LIMITS and all(value > 0 for value in results["limits"].values()), results["limits"]
 
 
+def what_goes_well_is_not_logged(directory):
+    with open(os.path.join(directory, "state", "penfold", "penfold.log")) as file:
+        lines = [line for line in file if " info " in line]
+    assert not lines, (len(lines), lines[:3])
+
+
 def table_for_the_readme(directory):
     table = run(directory, "report.py", directory)
     for name in ROWS:
@@ -96,6 +102,7 @@ def main():
         if what == "run":
             tap.run("bench/run serves a few rows and the limits", rows_run, directory, build)
             tap.run("each row has a figure and no error", rows_have_figures, directory)
+            tap.run("Penfold logs as little as its peers", what_goes_well_is_not_logged, directory)
             tap.run("the table for the README has them", table_for_the_readme, directory)
             tap.run("the page shows a bar of each", rows_are_drawn, directory)
         else:
