@@ -103,6 +103,7 @@ static void name_remove(struct store *store, const char *dir, const struct name 
 
 	name_path(dir, name, path);
 	(void)files->unlink(files->context, path); /* whoever lists it next tries again */
+	search_list_forget(store, name->account);
 }
 
 int search_files_add(struct search_files *files, const struct search_file *file)
@@ -216,6 +217,7 @@ int search_file_end(struct store *store, uint64_t account, const struct search_f
 	new_path(store, account, from);
 	search_file_path(store, account, file, to);
 	error = files->rename(files->context, from, to);
+	search_list_forget(store, account);
 	if (error)
 		return error;
 	/* The next one begins under the name that this one had: which is which must not be left open. */
@@ -241,7 +243,7 @@ int search_file_open(
 	int error;
 
 	search_file_path(store, account, file, path);
-	error = words_segment_open(store->settings.files, path, &id, &segment);
+	error = words_segment_open(store->settings.files, store->searcher->contexts, path, &id, &segment);
 	if (!error && words_segment_count(segment) != file->count) {
 		words_segment_close(&segment);
 		error = -EBADMSG;

@@ -128,7 +128,7 @@ static int files_find(struct search *search)
 	int rc;
 
 	index_free(x);
-	rc = search_files_list(store_of(search), account_id(search->mailbox->account), false, &x->files);
+	rc = search_files_find(store_of(search), account_id(search->mailbox->account), &x->files);
 	for (size_t i = 0; !rc && i < x->files.count; i++)
 		emails += x->files.list[i].count;
 	if (!rc && !emails && view_count(search->view) >= store_of(search)->settings.search_batch)
@@ -245,9 +245,10 @@ int search_index_step(struct search *search)
 		rc = search->index_over ? 0 : index_begin_asking(search);
 	} else {
 		rc = file_step(search);
-		if (rc == -ENOENT && x->tries++ < LIST_TRIES) /* it is in a larger one now */
+		if (rc == -ENOENT && x->tries++ < LIST_TRIES) { /* it is in a larger one now */
+			search_list_forget(store_of(search), account_id(search->mailbox->account));
 			rc = files_find(search);
-		else if (rc && rc != -ENOMEM) {
+		} else if (rc && rc != -ENOMEM) {
 			file_give_up(search, rc);
 			rc = 0;
 		}

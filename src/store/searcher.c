@@ -17,8 +17,10 @@ int searcher_new(struct store *store)
 	struct searcher *s = calloc(1, sizeof(*s));
 	const struct thread_system *threads = store->settings.threads;
 
-	if (!s)
+	if (!s || words_contexts_new(threads, &s->contexts)) {
+		free(s);
 		return -ENOMEM;
+	}
 	lock_init(&s->work, threads);
 	lock_init(&s->lock, threads);
 	condition_init(&s->wake, threads);
@@ -36,6 +38,8 @@ void searcher_free(struct store *store)
 	lock_free(&s->lock);
 	condition_free(&s->wake);
 	number_map_free(&s->noted);
+	search_lists_free(s);
+	words_contexts_free(&s->contexts);
 	free(s->due);
 	free(s);
 	store->searcher = NULL;

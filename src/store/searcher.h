@@ -20,6 +20,20 @@
 #include "store/engine.h"
 #include "store/words/words.h"
 
+struct search_file {
+	uint32_t first, last, count;
+};
+struct search_files { /* by their ranges, which do not overlap */
+	struct search_file *list;
+	size_t count, room;
+};
+
+enum { SEARCH_LISTS = 1024, SEARCH_LIST_FILES = 64 }; /* so many accounts, of no more files */
+struct search_list {
+	uint64_t account; /* 0: nothing is known */
+	struct search_files files;
+};
+
 struct searcher {
 	struct thread thread;
 	bool running, stopping;
@@ -31,10 +45,13 @@ struct searcher {
 		noted; /* account -> emails that came, and in the upper half those that went, since it was looked at */
 	uint64_t *due; /* accounts to be looked at */
 	size_t due_count, due_room;
-	bool told;               /* that it failed */
-	int64_t work_us;         /* since when the thread has been at work without a pause */
-	uint64_t log_seq;        /* what it last saw of the log */
+	bool told;                              /* that it failed */
+	int64_t work_us;                        /* since when the thread has been at work without a pause */
+	uint64_t log_seq;                       /* what it last saw of the log */
+	struct search_list lists[SEARCH_LISTS]; /* of accounts by their lowest bits: search_lists.c */
+	uint64_t list_changes;
 	_Atomic uint64_t opened; /* messages that searches looked into */
+	struct words_contexts *contexts;
 };
 MUST_CHECK int searcher_new(struct store *store);
 void searcher_free(struct store *store);
@@ -54,13 +71,6 @@ void searcher_look(struct store *store, uint64_t account);
 
 /* ---- Files: search_files.c ---- */
 
-struct search_file {
-	uint32_t first, last, count;
-};
-struct search_files { /* by their ranges, which do not overlap */
-	struct search_file *list;
-	size_t count, room;
-};
 /* `remove`: those that are worth nothing go - of another epoch, or in a larger one. -ENOMEM, -EIO. */
 MUST_CHECK int search_files_list(struct store *store, uint64_t account, bool remove, struct search_files *ret_files);
 void search_files_free(struct search_files *files);
@@ -77,6 +87,11 @@ MUST_CHECK int search_file_open(struct store *store, uint64_t account, const str
 	struct words_segment **ret_segment); /* -ENOENT: gone; -EBADMSG: damaged */
 /* Removes those of accounts that are gone, and of other epochs. */
 MUST_CHECK int search_files_sweep(struct store *store);
+
+/* The same as search_files_list() without `remove`, from memory when it is known; one in it may be gone. (search_lists.c) */
+MUST_CHECK int search_files_find(struct store *store, uint64_t account, struct search_files *ret_files);
+void search_list_forget(struct store *store, uint64_t account);
+void search_lists_free(struct searcher *searcher);
 
 /* ---- Making them: search_make.c ---- */
 

@@ -158,14 +158,14 @@ static void read_file(const struct file_system *files, const struct words_id *id
 
 	for (uint32_t i = 0; i < ARRAY_LEN(live); i++)
 		live[i] = id->first + i;
-	if (words_segment_open(files, "0", id, &segment[0]))
+	if (words_segment_open(files, NULL, "0", id, &segment[0]))
 		return;
 	(void)(words_segment_verify(segment[0]) == 0);
 	ask(segment[0], questions, ARRAY_LEN(questions));
-	if (words_segment_open(files, "0", id, &segment[1]) == 0 &&
+	if (words_segment_open(files, NULL, "0", id, &segment[1]) == 0 &&
 		words_merge(segment, 2, live, ARRAY_LEN(live), files, "1", id) == 0) {
 		words_segment_close(&segment[1]);
-		if (words_segment_open(files, "1", id, &segment[1]) == 0)
+		if (words_segment_open(files, NULL, "1", id, &segment[1]) == 0)
 			(void)(words_segment_verify(segment[1]) == 0);
 	}
 	words_segment_close(&segment[0]);
@@ -256,7 +256,7 @@ static void try_texts(struct reader script, const struct file_system *files)
 	}
 	if (t.needle.len && t.count) {
 		CHECK(words_builder_write(b, files, "2", &id) == 0);
-		CHECK(words_segment_open(files, "2", &id, &segment) == 0 && words_segment_verify(segment) == 0);
+		CHECK(words_segment_open(files, NULL, "2", &id, &segment) == 0 && words_segment_verify(segment) == 0);
 		compare(segment, &t, WORDS_SUBJECT);
 		compare(segment, &t, WORDS_BODY);
 		compare(segment, &t, WORDS_HEAD);

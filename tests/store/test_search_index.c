@@ -574,6 +574,54 @@ static void without_it_all_is_looked_into(void **state)
 	assert_int_equal(opened, MESSAGES);
 }
 
+static atomic_uint lists;
+
+static int count_list(void *context, const char *path, int (*each)(void *arg, const char *name), void *arg)
+{
+	atomic_fetch_add(&lists, strstr(path, "/search/") != NULL);
+	return file_system_real.list(context, path, each, arg);
+}
+
+/* A directory is that of many accounts: it is read once, and again when a file came or went, also behind the store's back. */
+static void the_directory_is_read_once(void **state)
+{
+	struct world *w = *state;
+	struct file_system files = file_system_real;
+	char path[SEARCH_PATH_ROOM];
+	struct lock *work;
+
+	files.list = count_list;
+	world_close(w);
+	w->settings.files = &files;
+	world_open(w);
+	work = &w->store->searcher->work;
+	deliver_many(w, 1, 100);
+	wait_for_emails(w, 100 - BATCH, 100);
+	lock_take(work); /* the thread reads directories, too */
+	assert_int_equal(search(w, "7", NULL), sevens(1, 100));
+	atomic_store(&lists, 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(search(w, "7", NULL), sevens(1, 100));
+	assert_int_equal(atomic_load(&lists), 0);
+	lock_give(work);
+	deliver_many(w, 101, 300);
+	wait_for_emails(w, 300 - BATCH, 300);
+	lock_take(work);
+	atomic_store(&lists, 0);
+	assert_int_equal(search(w, "7", NULL), sevens(1, 300));
+	assert_int_equal(search(w, "7", NULL), sevens(1, 300));
+	assert_int_equal(atomic_load(&lists), 1);
+	first_path(w, path);
+	assert_int_equal(unlink(path), 0);
+	atomic_store(&lists, 0);
+	assert_int_equal(search(w, "7", NULL), sevens(1, 300));
+	assert_int_equal(atomic_load(&lists), 1);
+	lock_give(work);
+	world_close(w);
+	w->settings.files = NULL;
+	world_open(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -587,6 +635,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_moves_and_goes_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(words_go_with_the_mail, setup, teardown),
 		cmocka_unit_test_setup_teardown(files_go_with_the_account, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_directory_is_read_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_outlives_a_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(lost_it_is_made_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_index_has_its_own, setup, teardown),

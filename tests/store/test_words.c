@@ -254,7 +254,7 @@ static struct words_segment *opened(const char *path, const struct words_id *id)
 {
 	struct words_segment *segment;
 
-	assert_int_equal(words_segment_open(&file_system_real, path, id, &segment), 0);
+	assert_int_equal(words_segment_open(&file_system_real, NULL, path, id, &segment), 0);
 	return segment;
 }
 
@@ -502,10 +502,10 @@ static void another_ones_file_is_none(void **state)
 		other.account += i == 1;
 		other.first += i == 2;
 		other.last += i == 3;
-		assert_int_equal(words_segment_open(&file_system_real, w->path[0], &other, &segment), -EBADMSG);
+		assert_int_equal(words_segment_open(&file_system_real, NULL, w->path[0], &other, &segment), -EBADMSG);
 	}
 	(void)unlink(w->path[0]);
-	assert_int_equal(words_segment_open(&file_system_real, w->path[0], &id, &segment), -ENOENT);
+	assert_int_equal(words_segment_open(&file_system_real, NULL, w->path[0], &id, &segment), -ENOENT);
 	assert_null(segment);
 }
 
@@ -529,7 +529,7 @@ static void a_flipped_bit_is_noticed(void **state)
 		assert_int_equal(file_system_real.read(NULL, file, at, &byte, 1, &have), 0);
 		flipped = (char)(byte ^ 1 << at % 8);
 		assert_int_equal(file_system_real.write(NULL, file, at, (struct slice){&flipped, 1}), 0);
-		error = words_segment_open(&file_system_real, w->path[0], &id, &segment);
+		error = words_segment_open(&file_system_real, NULL, w->path[0], &id, &segment);
 		if (!error)
 			error = words_segment_verify(segment);
 		words_segment_close(&segment);
@@ -539,7 +539,7 @@ static void a_flipped_bit_is_noticed(void **state)
 	}
 	assert_int_equal(file_system_real.truncate(NULL, file, bytes - 1), 0);
 	segment = NULL;
-	assert_int_equal(words_segment_open(&file_system_real, w->path[0], &id, &segment), -EBADMSG);
+	assert_int_equal(words_segment_open(&file_system_real, NULL, w->path[0], &id, &segment), -EBADMSG);
 	assert_int_equal(file_system_real.close(NULL, file), 0);
 }
 

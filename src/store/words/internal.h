@@ -109,9 +109,14 @@ struct words_segment {
 	uint32_t *numbers;
 	struct block_place *blocks;
 	size_t first_block[WORDS_STREAMS_ALL + 1]; /* of each stream, in blocks[] */
+	struct words_contexts *contexts;
 	ZSTD_DCtx *unpack;
 	struct buffer stored;
 };
+
+/* contexts.c. NULL: no memory. */
+ZSTD_DCtx *words_context_take(struct words_contexts *contexts);
+void words_context_give(struct words_contexts *contexts, ZSTD_DCtx *context);
 
 /* A block unpacked: `text` is all terms, TERM_END before and behind each; or all values. */
 struct block {

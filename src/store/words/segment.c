@@ -156,8 +156,8 @@ static int directory_read(struct words_segment *s, struct reader *r, uint64_t di
 	return at == directory_at ? reader_finish(r) : -EBADMSG;
 }
 
-int words_segment_open(const struct file_system *files, const char *path, const struct words_id *id,
-	struct words_segment **ret_segment)
+int words_segment_open(const struct file_system *files, struct words_contexts *contexts, const char *path,
+	const struct words_id *id, struct words_segment **ret_segment)
 {
 	struct words_segment *s = calloc(1, sizeof(*s));
 	struct buffer raw = BUFFER_INIT(DIRECTORY_RAW_MAX + COPY_SLACK);
@@ -171,7 +171,8 @@ int words_segment_open(const struct file_system *files, const char *path, const 
 	s->id = *id;
 	s->file = -1;
 	s->stored = BUFFER_INIT(STORED_MAX);
-	s->unpack = ZSTD_createDCtx();
+	s->contexts = contexts;
+	s->unpack = words_context_take(contexts);
 	error = s->unpack ? files->open(files->context, path, FILE_READ, &s->file) : -ENOMEM;
 	if (!error)
 		error = header_read(s, &header);
@@ -199,7 +200,7 @@ void words_segment_close(struct words_segment **segment)
 		return;
 	if (s->file >= 0)
 		(void)s->files->close(s->files->context, s->file);
-	ZSTD_freeDCtx(s->unpack);
+	words_context_give(s->contexts, s->unpack);
 	buffer_free(&s->stored);
 	free(s->numbers);
 	free(s->blocks);

@@ -23,6 +23,7 @@
 #define PENFOLD_STORE_WORDS_H
 
 #include "base/buffer.h"
+#include "base/thread.h"
 #include "store/disk/file.h"
 
 enum words_stream {
@@ -71,9 +72,15 @@ MUST_CHECK int words_builder_write(
 
 /* ---- Reading one ---- */
 
+/* What segments are unpacked with, kept for the next one. Any thread; freed after the last segment. */
+struct words_contexts;
+MUST_CHECK int words_contexts_new(const struct thread_system *threads, struct words_contexts **ret_contexts);
+void words_contexts_free(struct words_contexts **contexts);
+
 struct words_segment;
-MUST_CHECK int words_segment_open(const struct file_system *files, const char *path, const struct words_id *id,
-	struct words_segment **ret_segment);
+/* `contexts` may be NULL: it makes one for itself. */
+MUST_CHECK int words_segment_open(const struct file_system *files, struct words_contexts *contexts, const char *path,
+	const struct words_id *id, struct words_segment **ret_segment);
 void words_segment_close(struct words_segment **segment);
 uint32_t words_segment_count(const struct words_segment *segment);
 const uint32_t *words_segment_numbers(const struct words_segment *segment); /* ascending */
