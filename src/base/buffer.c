@@ -55,6 +55,16 @@ void buffer_put_u64(struct buffer *b, uint64_t value)
 	buffer_put(b, (struct slice){digits + at, sizeof(digits) - at});
 }
 
+void buffer_put_padded(struct buffer *b, uint64_t value, unsigned digits)
+{
+	char text[20];
+
+	CHECK(digits <= sizeof(text));
+	for (unsigned at = digits; at > 0; value /= 10)
+		text[--at] = (char)('0' + value % 10);
+	buffer_put(b, (struct slice){text, digits});
+}
+
 void buffer_vprintf(struct buffer *b, const char *format, va_list args)
 {
 	char small[256];

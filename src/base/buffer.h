@@ -72,6 +72,8 @@ static inline void buffer_put_byte(struct buffer *b, char byte)
 }
 void buffer_put_text(struct buffer *b, const char *text); /* NUL-terminated */
 void buffer_put_u64(struct buffer *b, uint64_t value);    /* in decimal */
+/* In decimal, with zeros before it; what is longer loses its first digits. At most 20 digits. */
+void buffer_put_padded(struct buffer *b, uint64_t value, unsigned digits);
 void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(struct buffer *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
 

@@ -111,6 +111,15 @@ int64_t civil_to_seconds(const struct civil_time *t, int zone_minutes)
 	       (int64_t)zone_minutes * 60;
 }
 
+void buffer_put_clock(struct buffer *b, const struct civil_time *t)
+{
+	buffer_put_padded(b, (uint64_t)t->hour, 2);
+	buffer_put_byte(b, ':');
+	buffer_put_padded(b, (uint64_t)t->minute, 2);
+	buffer_put_byte(b, ':');
+	buffer_put_padded(b, (uint64_t)t->second, 2);
+}
+
 void buffer_put_date(struct buffer *b, int64_t seconds, int zone_minutes)
 {
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -119,6 +128,16 @@ void buffer_put_date(struct buffer *b, int64_t seconds, int zone_minutes)
 	struct civil_time t = civil_of(seconds, zone_minutes);
 	int zone = zone_minutes < 0 ? -zone_minutes : zone_minutes;
 
-	buffer_printf(b, "%s, %02d %s %04d %02d:%02d:%02d %c%02d%02d", days[t.weekday], t.day, months[t.month - 1],
-		t.year, t.hour, t.minute, t.second, zone_minutes < 0 ? '-' : '+', zone / 60, zone % 60);
+	buffer_put(b, (struct slice){days[t.weekday], 3});
+	buffer_put(b, SLICE(", "));
+	buffer_put_padded(b, (uint64_t)t.day, 2);
+	buffer_put_byte(b, ' ');
+	buffer_put(b, (struct slice){months[t.month - 1], 3});
+	buffer_put_byte(b, ' ');
+	buffer_put_padded(b, (uint64_t)t.year, 4);
+	buffer_put_byte(b, ' ');
+	buffer_put_clock(b, &t);
+	buffer_put(b, zone_minutes < 0 ? SLICE(" -") : SLICE(" +"));
+	buffer_put_padded(b, (uint64_t)zone / 60, 2);
+	buffer_put_padded(b, (uint64_t)zone % 60, 2);
 }

@@ -87,13 +87,26 @@ void log_event(struct log *log, enum log_level level, const char *event, const s
 		return;
 	now_ms = clock_wall_ms(clock_system());
 	t = civil_of(now_ms / 1000, 0);
-	buffer_printf(&line, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ %s event=%s", t.year, t.month, t.day, t.hour,
-		t.minute, t.second, (int)(now_ms % 1000), names[level], event);
+	buffer_put_padded(&line, (uint64_t)t.year, 4);
+	buffer_put_byte(&line, '-');
+	buffer_put_padded(&line, (uint64_t)t.month, 2);
+	buffer_put_byte(&line, '-');
+	buffer_put_padded(&line, (uint64_t)t.day, 2);
+	buffer_put_byte(&line, 'T');
+	buffer_put_clock(&line, &t);
+	buffer_put_byte(&line, '.');
+	buffer_put_padded(&line, (uint64_t)(now_ms % 1000), 3);
+	buffer_put(&line, SLICE("Z "));
+	buffer_put_text(&line, names[level]);
+	buffer_put(&line, SLICE(" event="));
+	buffer_put_text(&line, event);
 	/* What would be cut off anyhow is not written: it could fill the buffer, and then there would be no line end. */
 	for (size_t i = 0; i < count && line.len < LOG_LINE_MAX; i++) {
 		if (fields[i].value.len == 0)
 			continue;
-		buffer_printf(&line, " %s=", fields[i].key);
+		buffer_put_byte(&line, ' ');
+		buffer_put_text(&line, fields[i].key);
+		buffer_put_byte(&line, '=');
 		put_value(&line, slice_first(fields[i].value, LOG_LINE_MAX / 2));
 	}
 	if (line.len > LOG_LINE_MAX - 1)

@@ -1,19 +1,28 @@
 #include "base/clock.h"
 #include "lmtp/protocol.h"
 
+/* Every delivery comes by here: no printf(), which takes longer than all the rest of it. */
+static void put_between(struct buffer *out, struct slice before, struct slice value, struct slice after)
+{
+	buffer_put(out, before);
+	buffer_put(out, value);
+	buffer_put(out, after);
+}
+
 void lmtp_trace_put(const struct lmtp_trace *trace, struct buffer *out)
 {
-	buffer_printf(out, "Return-Path: <%.*s>\r\n", SLICE_ARG(trace->sender));
+	put_between(out, SLICE("Return-Path: <"), trace->sender, SLICE(">\r\n"));
 	if (trace->recipient.len)
-		buffer_printf(out, "Delivered-To: %.*s\r\n", SLICE_ARG(trace->recipient));
-	buffer_printf(out, "Received: from %.*s", SLICE_ARG(trace->client));
+		put_between(out, SLICE("Delivered-To: "), trace->recipient, SLICE("\r\n"));
+	put_between(out, SLICE("Received: from "), trace->client, SLICE(""));
 	if (trace->peer.len)
-		buffer_printf(out, " (%.*s)", SLICE_ARG(trace->peer));
+		put_between(out, SLICE(" ("), trace->peer, SLICE(")"));
 	/* The keywords are of RFC 3848 §3 and RFC 6531 §4.3. */
-	buffer_printf(out, "\r\n\tby %.*s with %s id %.*s", SLICE_ARG(trace->hostname),
-		trace->smtputf8 ? "UTF8LMTP" : "LMTP", SLICE_ARG(trace->id));
+	put_between(out, SLICE("\r\n\tby "), trace->hostname, SLICE(" with "));
+	buffer_put(out, trace->smtputf8 ? SLICE("UTF8LMTP") : SLICE("LMTP"));
+	put_between(out, SLICE(" id "), trace->id, SLICE(""));
 	if (trace->recipient.len)
-		buffer_printf(out, "\r\n\tfor <%.*s>", SLICE_ARG(trace->recipient));
+		put_between(out, SLICE("\r\n\tfor <"), trace->recipient, SLICE(">"));
 	buffer_put(out, SLICE(";\r\n\t"));
 	buffer_put_date(out, trace->now_s, 0);
 	buffer_put(out, SLICE("\r\n"));

@@ -235,6 +235,7 @@ static int socket_error(const struct net_stream *stream)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct net_stream *stream = (struct net_stream *)poll;
+	bool wanted = !stream->paused && !stream->finishing && !stream->at_end;
 
 	if (status < 0) {
 		stream->polled = 0;
@@ -245,15 +246,15 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		stream->blocked = false;
 		loop_make_due(stream->loop, stream);
 	}
-	if ((events & UV_READABLE) && !stream->paused && !stream->finishing && !stream->at_end)
+	if ((events & UV_READABLE) && wanted)
 		read_some(stream);
 	if (!stream->freed)
-		stream_update_poll(stream, true);
+		stream_update_poll(stream, ((events & UV_READABLE) && !wanted) || stream->at_end);
 }
 
 /*
- * Changing what is polled costs system calls, so reading is only switched off (`stop_reading`) when the descriptor has
- * become readable and nobody wants it: a pause that is over before that costs nothing.
+ * Changing what is polled costs system calls, so reading is only switched off (`stop_reading`) when the descriptor has become readable and
+ * nobody wanted it: a pause that is over before that costs nothing, such as that of an LMTP client who waits for his answer.
  */
 void stream_update_poll(struct net_stream *stream, bool stop_reading)
 {
