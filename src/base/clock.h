@@ -28,7 +28,7 @@ struct civil_time {
 };
 struct civil_time civil_of(int64_t seconds, int zone_minutes);
 int64_t civil_to_seconds(const struct civil_time *t, int zone_minutes); /* weekday is ignored */
-void buffer_put_clock(struct buffer *b, const struct civil_time *t); /* "23:32:54" */
+void buffer_put_clock(struct buffer *b, const struct civil_time *t);    /* "23:32:54" */
 /* "Thu, 13 Feb 1992 23:32:54 +0100" (RFC 5322 §3.3). */
 void buffer_put_date(struct buffer *b, int64_t seconds, int zone_minutes);
 

@@ -22,6 +22,10 @@ enum {
 	BYTES_ZSTD = 2,
 	PARTS_HEAD_BYTES = 1 + 4 * 5,
 	PART_MAX = FRAME_RAW_BYTES + BASE64_SLACK,
+	SAMPLE_PIECES = 4,
+	SAMPLE_BYTES = 512,
+	SAMPLE_WORTH = 4096,
+	SAMPLE_PAIRS = 9216,             /* 8,192 where all are equally frequent, give or take 90 */
 	STORED_MAX = 2 * FRAME_RAW_BYTES /* what does not shrink is stored as it is, with little about it */
 };
 
@@ -99,13 +103,37 @@ static void put_header(char *at, unsigned codec, uint32_t dictionary, size_t raw
 	}
 }
 
+/*
+ * Pictures and packed documents: all bytes are about as frequent. zstd would find nothing in them either, but takes longer to find that. Seen in
+ * a sample by how many pairs of equal bytes there are. (Of the corpus' attachments, 6.8 MB, a quarter is taken for such, of which zstd would have
+ * saved 4 KB.)
+ */
+static bool looks_packed(struct slice raw)
+{
+	uint16_t seen[256] = {0};
+	size_t step = raw.len / SAMPLE_PIECES;
+	uint32_t pairs = 0;
+
+	if (raw.len < SAMPLE_WORTH)
+		return false;
+	for (size_t piece = 0; piece < SAMPLE_PIECES; piece++) {
+		const char *at = raw.at + piece * step;
+
+		for (size_t i = 0; i < SAMPLE_BYTES; i++)
+			pairs += seen[(unsigned char)at[i]]++;
+	}
+	return pairs < SAMPLE_PAIRS;
+}
+
 /* Compresses `raw` to `to` (a dictionary has its level in it), or copies it there when it does not shrink; says which. Returns the bytes stored. */
 static size_t squeeze(struct frame_contexts *c, const struct dictionary *dictionary, int level, struct slice raw,
 	char *to, bool *ret_smaller)
 {
 	size_t room = ZSTD_compressBound(raw.len), bytes;
 
-	if (dictionary)
+	if (level == BYTES_LEVEL && looks_packed(raw))
+		bytes = raw.len;
+	else if (dictionary)
 		bytes = ZSTD_compress_usingCDict(c->pack, to, room, raw.at, raw.len, dictionary->pack);
 	else
 		bytes = ZSTD_compressCCtx(c->pack, to, room, raw.at, raw.len, level);

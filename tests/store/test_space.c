@@ -529,6 +529,61 @@ static void vanished_survives_forgotten_history(void **state)
 	world_free(&w);
 }
 
+/* A message with an attachment of so many bytes, of so many different ones; 0: text. */
+static char *with_attachment(unsigned symbols, size_t bytes)
+{
+	struct buffer raw = BUFFER_INIT(1 << 20), text = BUFFER_INIT(1 << 20);
+	uint64_t state = 42;
+
+	while (symbols && raw.len < bytes) {
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		buffer_put_byte(&raw, (char)((state >> 33) % symbols));
+	}
+	while (raw.len < bytes)
+		buffer_printf(&raw, "%zu;so much;%zu.00\n", raw.len, raw.len * 7 % 1000);
+	buffer_put(
+		&text, SLICE("Subject: a file\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: "
+			     "base64\r\n\r\n"));
+	for (struct slice rest = buffer_slice(&raw); rest.len; rest = slice_from(rest, 57)) {
+		buffer_put_base64(&text, slice_first(rest, 57));
+		buffer_put(&text, SLICE("\r\n"));
+	}
+	buffer_put_byte(&text, '\0');
+	assert_int_equal(buffer_error(&text), 0);
+	buffer_free(&raw);
+	return text.at;
+}
+
+static void an_attachment_takes_what_is_in_it(void **state)
+{
+	static const struct {
+		unsigned symbols;
+		uint64_t least, most;
+	} cases[] = {{256, 30000, 31000}, {64, 22500, 23500}, {100, 24500, 26500}, {0, 3000, 12000}};
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char *text = with_attachment(cases[i].symbols, 30000), *body;
+		struct store_stats before, after;
+		uint32_t uid;
+		size_t len;
+
+		store_stats(w.store, &before);
+		uid = deliver(mailbox_inbox(w.account), text);
+		store_stats(w.store, &after);
+		assert_in_range(after.record_bytes - before.record_bytes, cases[i].least, cases[i].most);
+		body = body_of(w.account, entry_of(mailbox_inbox(w.account), uid).email, &len);
+		assert_string_equal(body, text);
+		free(body);
+		free(text);
+	}
+	world_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -546,6 +601,7 @@ int main(void)
 		cmocka_unit_test(the_number_of_a_deleted_account_stays_taken),
 		cmocka_unit_test(the_uidvalidity_of_a_deleted_account_stays_taken),
 		cmocka_unit_test(vanished_survives_forgotten_history),
+		cmocka_unit_test(an_attachment_takes_what_is_in_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
