@@ -50,7 +50,7 @@ struct parsed {
 
 static void describe(const struct imap_command *c, struct parsed *parsed)
 {
-	const char *name = c->info->name;
+	const char *name = c->info->name ? c->info->name : "";
 	struct slice text = SLICE(""), more = SLICE("");
 	int len;
 

@@ -166,13 +166,14 @@ static void dictionaries_await(struct rot *r)
 void rot_make(struct rot *r)
 {
 	static const char *const names[] = {"ann@example.org", "bob@example.org"};
+	static const char template[] = MEMORY "/penfold-test-XXXXXX";
 	uint64_t carl;
 	struct slice targets[] = {SLICE("ann@example.org"), SLICE("bob@example.org")};
 	*r = (struct rot){.truth = BUFFER_INIT(1 << 24), .lines = BUFFER_INIT(1 << 20)};
 	world_make(&r->w);
 	if (access(MEMORY, W_OK) == 0) { /* thousands of syncs need not go to a disk */
 		assert_int_equal(rmdir(r->w.dir), 0);
-		(void)snprintf(r->w.dir, sizeof(r->w.dir), MEMORY "/penfold-test-XXXXXX");
+		memcpy(r->w.dir, template, sizeof(template));
 		assert_non_null(mkdtemp(r->w.dir));
 	}
 	world_open(&r->w);
