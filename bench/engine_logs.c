@@ -1,13 +1,9 @@
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 #include <zstd.h>
 
+#include "bare_log.h"
 #include "engine.h"
 #include "mail/mail.h"
 #include "store/disk/disk.h"
@@ -102,120 +98,6 @@ double bench_run(
 
 /* ---- The bare log ---- */
 
-/*
- * Bytes one after the other in a file that was written once before. Who comes while nobody writes does so himself; who comes while somebody
- * writes waits, and a thread of the log's then writes and syncs for all of them and wakes them with one call.
- */
-struct bare {
-	int file;
-	pthread_mutex_t lock;
-	pthread_cond_t work;
-	bool busy, stopping;
-	off_t at;
-	struct iovec waiting[BENCH_WRITERS_MAX], writing[BENCH_WRITERS_MAX];
-	unsigned waiting_count;
-	unsigned cohort;
-	_Atomic uint32_t done[2];
-	uint64_t syncs, bytes;
-};
-
-static void write_out(struct bare *log, struct iovec *parts, unsigned count, off_t at)
-{
-	while (count) {
-		ssize_t n = pwritev(log->file, parts, (int)count, at);
-
-		CHECK(n > 0);
-		for (at += n; count && (size_t)n >= parts->iov_len; parts++, count--)
-			n -= (ssize_t)parts->iov_len;
-		if (count) {
-			parts->iov_base = (char *)parts->iov_base + n;
-			parts->iov_len -= (size_t)n;
-		}
-	}
-	CHECK(fdatasync(log->file) == 0);
-}
-
-static void commit_bare(void *context, unsigned writer, struct slice bytes)
-{
-	struct bare *log = context;
-	struct iovec part = {(char *)(uintptr_t)bytes.at, bytes.len};
-	_Atomic uint32_t *word;
-	uint32_t value;
-	off_t at;
-
-	(void)writer;
-	pthread_mutex_lock(&log->lock);
-	log->bytes += bytes.len;
-	if (log->busy || log->waiting_count) {
-		log->waiting[log->waiting_count++] = part;
-		word = &log->done[log->cohort & 1];
-		value = atomic_load(word);
-		pthread_mutex_unlock(&log->lock);
-		while (atomic_load(word) == value)
-			(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
-		return;
-	}
-	log->busy = true;
-	at = log->at;
-	log->at += (off_t)bytes.len;
-	pthread_mutex_unlock(&log->lock);
-	write_out(log, &part, 1, at);
-	pthread_mutex_lock(&log->lock);
-	log->busy = false;
-	log->syncs++;
-	if (log->waiting_count)
-		pthread_cond_signal(&log->work);
-	pthread_mutex_unlock(&log->lock);
-}
-
-/* With the lock. */
-static void write_cohort(struct bare *log)
-{
-	unsigned count = log->waiting_count;
-	_Atomic uint32_t *word = &log->done[log->cohort++ & 1];
-	off_t at = log->at;
-
-	memcpy(log->writing, log->waiting, count * sizeof(log->waiting[0]));
-	for (unsigned i = 0; i < count; i++)
-		log->at += (off_t)log->writing[i].iov_len;
-	log->waiting_count = 0;
-	log->busy = true;
-	pthread_mutex_unlock(&log->lock);
-	write_out(log, log->writing, count, at);
-	atomic_fetch_add(word, 1);
-	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-	pthread_mutex_lock(&log->lock);
-	log->busy = false;
-	log->syncs++;
-}
-
-static void *bare_run(void *arg)
-{
-	struct bare *log = arg;
-
-	pthread_mutex_lock(&log->lock);
-	while (!log->stopping) {
-		if (log->waiting_count && !log->busy)
-			write_cohort(log);
-		else
-			pthread_cond_wait(&log->work, &log->lock);
-	}
-	pthread_mutex_unlock(&log->lock);
-	return NULL;
-}
-
-/* Room for `bytes`, written once and synced. */
-static void zero_ahead(int file, uint64_t bytes)
-{
-	char *zeros = calloc(1, 1048576);
-
-	CHECK(zeros && fallocate(file, 0, 0, (off_t)bytes) == 0);
-	for (uint64_t at = 0; at < bytes; at += 1048576)
-		CHECK(pwrite(file, zeros, 1048576, (off_t)at) == 1048576);
-	CHECK(fsync(file) == 0);
-	free(zeros);
-}
-
 static uint64_t bytes_at_most(const struct bench *bench)
 {
 	uint64_t bytes = bench->messages->bytes / BENCH_POOL * bench->count;
@@ -223,29 +105,27 @@ static uint64_t bytes_at_most(const struct bench *bench)
 	return bytes + bytes / 8 + (64U << 20);
 }
 
+static void commit_bare(void *context, unsigned writer, struct slice bytes)
+{
+	(void)writer;
+	bare_log_commit(context, bytes);
+}
+
 struct result bench_bare(const struct bench *bench)
 {
-	struct bare log = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
+	struct bare_log_stats stats;
+	struct bare_log *log;
 	struct result result;
 	char path[4096];
-	pthread_t thread;
 
 	(void)snprintf(path, sizeof(path), "%s/bare.log", bench->dir);
-	log.file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	CHECK(log.file >= 0);
-	zero_ahead(log.file, bytes_at_most(bench));
-	CHECK(pthread_create(&thread, NULL, bare_run, &log) == 0);
+	log = bare_log_open(path, bytes_at_most(bench));
 	result.cpu_seconds = bench_cpu();
-	result.seconds = bench_run(bench, commit_bare, &log);
+	result.seconds = bench_run(bench, commit_bare, log);
 	result.cpu_seconds = bench_cpu() - result.cpu_seconds;
-	pthread_mutex_lock(&log.lock);
-	log.stopping = true;
-	pthread_cond_signal(&log.work);
-	pthread_mutex_unlock(&log.lock);
-	CHECK(pthread_join(thread, NULL) == 0);
-	result.syncs = log.syncs;
-	result.bytes = log.bytes;
-	CHECK(close(log.file) == 0 && unlink(path) == 0);
+	stats = bare_log_close(&log);
+	result.syncs = stats.syncs;
+	result.bytes = stats.bytes;
 	return result;
 }
 

@@ -71,11 +71,14 @@ static void *accept_loop(void *context)
 	return NULL;
 }
 
-NORETURN void ceiling_until_end(uint16_t port)
+NORETURN void ceiling_until_end(uint16_t port, uint16_t lmtp_port)
 {
 	char byte;
 
-	(void)printf("{\"port\":%u}\n", port);
+	(void)printf("{\"port\":%u", port);
+	if (lmtp_port)
+		(void)printf(",\"lmtp\":%u", lmtp_port);
+	(void)printf("}\n");
 	(void)fflush(stdout);
 	while (read(0, &byte, 1) > 0)
 		continue;
@@ -101,7 +104,7 @@ int ceiling_serve(const char *certificate, const char *key)
 
 		CHECK(pthread_create(&thread, NULL, accept_loop, &acceptor) == 0);
 	}
-	ceiling_until_end(port);
+	ceiling_until_end(port, 0);
 }
 
 static double now(void)

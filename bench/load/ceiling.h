@@ -20,8 +20,12 @@ int ceiling_serve(const char *certificate, const char *key);
  */
 int ceiling_answers(const struct load *load);
 
-int ceiling_listen(uint16_t *ret_port);         /* a socket on a free port of loopback */
-NORETURN void ceiling_until_end(uint16_t port); /* prints {"port":N}; ends the process with the standard input */
+/* The same, but takes mail by APPEND and, on a port of its own (prints {"port":N,"lmtp":N}), by LMTP, into a bare log in that file, which stays. */
+int ceiling_taker(const char *log_path);
+
+int ceiling_listen(uint16_t *ret_port); /* a socket on a free port of loopback */
+/* Prints {"port":N}, with "lmtp":N behind it if that is not 0; ends the process with the standard input. */
+NORETURN void ceiling_until_end(uint16_t port, uint16_t lmtp_port);
 
 /* Prints {"memcpy":GB/s,"loopback":GB/s}: copying 23 KB pieces out of 256 MB, and the same through a connection. */
 int ceiling_bytes(void);

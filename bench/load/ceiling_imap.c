@@ -163,5 +163,5 @@ int ceiling_answers(const struct load *load)
 	answers_make(&serving.answers, load);
 	serving.listener = ceiling_listen(&port);
 	CHECK(pthread_create(&thread, NULL, serve, &serving) == 0);
-	ceiling_until_end(port);
+	ceiling_until_end(port, 0);
 }

@@ -20,7 +20,7 @@ static int usage(void)
 		"  --item SUBJECT|FROM|BODY|TEXT  --pipeline N (1)  --batch N (100): messages in one MULTIAPPEND\n"
 		"  --plain-append: without LITERAL+  --quick-ack: acknowledge each segment at once  --timeout S (30)\n"
 		"or: bench-load --serve [--certificate FILE --key FILE], bench-load --serve --messages N --kind K, "
-		"bench-load --bytes: the limits\n"
+		"bench-load --serve --log FILE, bench-load --bytes: the limits\n"
 		"prints one line of JSON; exit status 1 when there were errors. Workloads:\n");
 	for (const struct workload *w = workloads; w->name; w++)
 		(void)fprintf(stderr, "  %-15s %s\n", w->name, w->what);
@@ -55,7 +55,8 @@ enum option_code {
 	O_SERVE,
 	O_BYTES,
 	O_CERTIFICATE,
-	O_KEY
+	O_KEY,
+	O_LOG
 };
 
 static const struct option names[] = {{"imap", 1, NULL, O_IMAP}, {"imaps", 1, NULL, O_IMAPS}, {"pop3", 1, NULL, O_POP3},
@@ -67,11 +68,11 @@ static const struct option names[] = {{"imap", 1, NULL, O_IMAP}, {"imaps", 1, NU
 	{"item", 1, NULL, O_ITEM}, {"pipeline", 1, NULL, O_PIPELINE}, {"batch", 1, NULL, O_BATCH},
 	{"plain-append", 0, NULL, O_PLAIN_APPEND}, {"quick-ack", 0, NULL, O_QUICK_ACK}, {"timeout", 1, NULL, O_TIMEOUT},
 	{"serve", 0, NULL, O_SERVE}, {"bytes", 0, NULL, O_BYTES}, {"certificate", 1, NULL, O_CERTIFICATE},
-	{"key", 1, NULL, O_KEY}, {NULL, 0, NULL, 0}};
+	{"key", 1, NULL, O_KEY}, {"log", 1, NULL, O_LOG}, {NULL, 0, NULL, 0}};
 
 struct arguments {
 	struct load load;
-	const char *certificate, *key;
+	const char *certificate, *key, *log;
 	bool serve, bytes;
 };
 
@@ -130,8 +131,8 @@ static bool take_flag(struct arguments *args, int option)
 static bool take_text(struct arguments *args, int option)
 {
 	const char **const texts[] = {&args->load.domain, &args->load.password, &args->load.mailbox, &args->load.item,
-		&args->certificate, &args->key};
-	static const int codes[] = {O_DOMAIN, O_PASSWORD, O_MAILBOX, O_ITEM, O_CERTIFICATE, O_KEY};
+		&args->certificate, &args->key, &args->log};
+	static const int codes[] = {O_DOMAIN, O_PASSWORD, O_MAILBOX, O_ITEM, O_CERTIFICATE, O_KEY, O_LOG};
 
 	for (unsigned i = 0; i < ARRAY_LEN(codes); i++)
 		if (option == codes[i]) {
@@ -306,6 +307,8 @@ int main(int argc, char **argv)
 		args.load.made = messages_new(args.load.kind == MESSAGE_MIXED);
 		return ceiling_answers(&args.load);
 	}
+	if (args.serve && args.log)
+		return ceiling_taker(args.log);
 	if (args.serve)
 		return ceiling_serve(args.certificate, args.key);
 	if (args.bytes)

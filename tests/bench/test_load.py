@@ -2,8 +2,10 @@
 """bench-load must believe an honest server, and count as an error whatever a lying one gets wrong: test_load.py BENCH-LOAD"""
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import types
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -90,6 +92,34 @@ def out_of_memory():
         process.stdin.close()
 
 
+def bare_taker():
+    """What stands in for a server when the limits of taking mail in are measured takes it, and what is not whole is not taken."""
+    with tempfile.TemporaryDirectory(prefix="penfold-taker-") as directory:
+        path = os.path.join(directory, "log")
+        with subprocess.Popen([sys.argv[1], "--serve", "--log", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            ports = json.loads(process.stdout.readline())
+            fakes = {"imap": types.SimpleNamespace(port=ports["port"]), "lmtp": types.SimpleNamespace(port=ports["lmtp"])}
+            for words in (["lmtp", "--clients", "5"], ["lmtp", "--kind", "small"], ["append", "--clients", "3"]):
+                result = load([*words, "--count", "20"], **fakes)
+                assert result["errors"] == 0 and result["ops"] == 20, (words, result)
+            with open(path, "rb") as file:
+                before = file.read().rstrip(b"\0")
+            assert len(before) > 60 * 500, len(before)
+            with socket.create_connection(("127.0.0.1", ports["lmtp"])) as half:
+                half.sendall(b"LHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a>\r\nDATA\r\nSubject: half\r\n\r\nof it\r\n.\r")
+                half.settimeout(0.5)
+                said = b""
+                try:
+                    while True:
+                        said += half.recv(4096)
+                except TimeoutError:
+                    pass
+            assert said.splitlines()[-1].startswith(b"354"), said
+            with open(path, "rb") as file:
+                assert file.read().rstrip(b"\0") == before
+            process.stdin.close()
+
+
 def nobody_there():
     fake = Fake("imap")
     fake.shutdown()
@@ -129,6 +159,7 @@ def main():
         tap.run(f"pop3: {lie or 'honest'}", pop3, lie)
         tap.run(f"pop3, pipelined: {lie or 'honest'}", pop3, lie, ["--pipeline", "7"])
     tap.run("answers out of memory: right, and nobody else's", out_of_memory)
+    tap.run("mail into a bare log: whole, and no half of it", bare_taker)
     tap.run("nobody there", nobody_there)
     tap.done()
 
