@@ -232,10 +232,15 @@ static int socket_error(const struct net_stream *stream)
 	return -error;
 }
 
+static bool wants_input(const struct net_stream *stream)
+{
+	return !stream->paused && !stream->finishing && !stream->at_end;
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct net_stream *stream = (struct net_stream *)poll;
-	bool wanted = !stream->paused && !stream->finishing && !stream->at_end;
+	bool wanted = wants_input(stream);
 
 	if (status < 0) {
 		stream->polled = 0;
@@ -263,7 +268,7 @@ void stream_update_poll(struct net_stream *stream, bool stop_reading)
 	if (stream->freed)
 		return;
 	if (!stream->ended) {
-		if (!stream->paused && !stream->finishing && !stream->at_end)
+		if (wants_input(stream))
 			wanted |= UV_READABLE;
 		else if (!stop_reading)
 			wanted |= stream->polled & UV_READABLE;
