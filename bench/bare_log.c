@@ -59,6 +59,7 @@ void bare_log_commit(struct bare_log *log, struct slice bytes)
 
 	pthread_mutex_lock(&log->lock);
 	if (log->busy || log->waiting_count) {
+		CHECK(log->waiting_count < BARE_LOG_WRITERS_MAX);
 		log->waiting[log->waiting_count++] = part;
 		word = &log->done[log->cohort & 1];
 		value = atomic_load(word);

@@ -24,6 +24,53 @@ int ceiling_listen(uint16_t *ret_port)
 	return fd;
 }
 
+struct accepting {
+	int listener;
+	void (*serve)(const void *context, int fd);
+	const void *context;
+};
+
+struct connection {
+	const struct accepting *accepting;
+	int fd;
+};
+
+static void *connection_run(void *context)
+{
+	struct connection *c = context;
+
+	c->accepting->serve(c->accepting->context, c->fd);
+	free(c);
+	return NULL;
+}
+
+static void *accepting_run(void *context)
+{
+	const struct accepting *accepting = context;
+	pthread_t thread;
+	int fd;
+
+	while ((fd = accept(accepting->listener, NULL, NULL)) >= 0) {
+		struct connection *c = malloc(sizeof(*c));
+
+		CHECK(c);
+		*c = (struct connection){accepting, fd};
+		CHECK(pthread_create(&thread, NULL, connection_run, c) == 0);
+		CHECK(pthread_detach(thread) == 0);
+	}
+	return NULL;
+}
+
+void ceiling_accept(int listener, void (*serve)(const void *context, int fd), const void *context)
+{
+	struct accepting *accepting = malloc(sizeof(*accepting)); /* as long as the process */
+	pthread_t thread;
+
+	CHECK(accepting);
+	*accepting = (struct accepting){listener, serve, context};
+	CHECK(pthread_create(&thread, NULL, accepting_run, accepting) == 0);
+}
+
 struct acceptor {
 	int fd;
 	SSL_CTX *tls;
@@ -40,35 +87,27 @@ static void shake_hands(SSL_CTX *tls, int fd)
 	(void)close(fd);
 }
 
-/* Without: lines come back until it ends. A thread that waits for one connection needs fewer calls for a line than one that waits for many. */
-static void *echo_loop(void *context)
+static void *shaking_run(void *context)
 {
-	int fd = (int)(intptr_t)context;
+	const struct acceptor *acceptor = context;
+	int fd;
+
+	while ((fd = accept(acceptor->fd, NULL, NULL)) >= 0)
+		shake_hands(acceptor->tls, fd);
+	return NULL;
+}
+
+/* Without: lines come back until it ends. A thread that waits for one connection needs fewer calls for a line than one that waits for many. */
+static void echo(const void *context, int fd)
+{
 	char bytes[4096];
 	ssize_t n;
 
+	(void)context;
 	(void)!write(fd, "* OK\r\n", 6);
 	while ((n = read(fd, bytes, sizeof(bytes))) > 0)
 		(void)!write(fd, bytes, (size_t)n);
 	(void)close(fd);
-	return NULL;
-}
-
-static void *accept_loop(void *context)
-{
-	const struct acceptor *acceptor = context;
-	pthread_t thread;
-	int fd;
-
-	while ((fd = accept(acceptor->fd, NULL, NULL)) >= 0) {
-		if (acceptor->tls) {
-			shake_hands(acceptor->tls, fd);
-		} else {
-			CHECK(pthread_create(&thread, NULL, echo_loop, (void *)(intptr_t)fd) == 0);
-			CHECK(pthread_detach(thread) == 0);
-		}
-	}
-	return NULL;
 }
 
 NORETURN void ceiling_until_end(uint16_t port, uint16_t lmtp_port)
@@ -99,10 +138,12 @@ int ceiling_serve(const char *certificate, const char *key)
 			return 1;
 	}
 	acceptor.fd = ceiling_listen(&port);
-	for (long i = 0; i < processors; i++) {
+	if (!certificate)
+		ceiling_accept(acceptor.fd, echo, NULL);
+	for (long i = 0; certificate && i < processors; i++) {
 		pthread_t thread;
 
-		CHECK(pthread_create(&thread, NULL, accept_loop, &acceptor) == 0);
+		CHECK(pthread_create(&thread, NULL, shaking_run, &acceptor) == 0);
 	}
 	ceiling_until_end(port, 0);
 }

@@ -24,6 +24,8 @@ int ceiling_answers(const struct load *load);
 int ceiling_taker(const char *log_path);
 
 int ceiling_listen(uint16_t *ret_port); /* a socket on a free port of loopback */
+/* Starts a thread for each connection that comes, for as long as the process lives. `serve` closes the descriptor; `context` lives as long. */
+void ceiling_accept(int listener, void (*serve)(const void *context, int fd), const void *context);
 /* Prints {"port":N}, with "lmtp":N behind it if that is not 0; ends the process with the standard input. */
 NORETURN void ceiling_until_end(uint16_t port, uint16_t lmtp_port);
 

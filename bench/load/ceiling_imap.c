@@ -1,5 +1,4 @@
 /* The limit of FETCH and of logins: a server that does nothing but send answers that were made before. The generator checks them as any others. */
-#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -97,43 +96,13 @@ static void serve_lines(const struct answers *answers, FILE *in, int fd)
 		more = answer(answers, fd, slice_trim(slice_of(line)));
 }
 
-struct serving {
-	struct answers answers;
-	int listener;
-};
-
-struct client_served {
-	const struct serving *serving;
-	int fd;
-};
-
-static void *serve_client(void *context)
+static void serve_client(const void *answers, int fd)
 {
-	struct client_served *served = context;
-	FILE *in = fdopen(served->fd, "r");
+	FILE *in = fdopen(fd, "r");
 
 	CHECK(in);
-	serve_lines(&served->serving->answers, in, served->fd);
+	serve_lines(answers, in, fd);
 	(void)fclose(in);
-	free(served);
-	return NULL;
-}
-
-static void *serve(void *context)
-{
-	const struct serving *serving = context;
-	pthread_t thread;
-	int fd;
-
-	while ((fd = accept(serving->listener, NULL, NULL)) >= 0) {
-		struct client_served *served = calloc(1, sizeof(*served));
-
-		CHECK(served);
-		*served = (struct client_served){serving, fd};
-		CHECK(pthread_create(&thread, NULL, serve_client, served) == 0);
-		CHECK(pthread_detach(thread) == 0);
-	}
-	return NULL;
 }
 
 static void answers_make(struct answers *answers, const struct load *load)
@@ -152,16 +121,15 @@ static void answers_make(struct answers *answers, const struct load *load)
 int ceiling_answers(const struct load *load)
 {
 	enum { BYTES_MAX = 1 << 30 };
-	struct serving serving = {.answers = {.flags = BUFFER_INIT(BYTES_MAX),
-					  .envelope = BUFFER_INIT(BYTES_MAX),
-					  .header = BUFFER_INIT(BYTES_MAX),
-					  .messages = load->messages}};
-	pthread_t thread;
+	struct answers answers = {.flags = BUFFER_INIT(BYTES_MAX),
+		.envelope = BUFFER_INIT(BYTES_MAX),
+		.header = BUFFER_INIT(BYTES_MAX),
+		.messages = load->messages};
 	uint16_t port;
+	int listener = ceiling_listen(&port);
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	answers_make(&serving.answers, load);
-	serving.listener = ceiling_listen(&port);
-	CHECK(pthread_create(&thread, NULL, serve, &serving) == 0);
+	answers_make(&answers, load);
+	ceiling_accept(listener, serve_client, &answers);
 	ceiling_until_end(port, 0);
 }

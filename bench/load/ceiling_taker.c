@@ -2,7 +2,6 @@
  * The limit of taking mail in: LMTP and APPEND into the bare log, and nothing else. Each message is compressed, as the log's writers do, and
  * synced before its answer; nobody reads it, nothing says where it is.
  */
-#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,7 +15,6 @@ enum { INPUT_MAX = 32 << 20, READ_BYTES = 256 << 10, ANSWER_MAX = 4096, LOG_BYTE
 
 struct taking {
 	struct bare_log *log;
-	int listener;
 	bool lmtp;
 };
 
@@ -123,53 +121,29 @@ static void take_all(struct taken *t)
 	}
 }
 
-static void *serve_one(void *context)
+static void serve(const void *context, int fd)
 {
-	struct taken *t = context;
+	struct taken t = {
+		.taking = context, .fd = fd, .in = BUFFER_INIT(INPUT_MAX + READ_BYTES), .out = BUFFER_INIT(ANSWER_MAX)};
 
-	t->in = BUFFER_INIT(INPUT_MAX + READ_BYTES);
-	t->out = BUFFER_INIT(ANSWER_MAX);
-	t->zstd = ZSTD_createCCtx();
-	CHECK(t->zstd);
-	take_all(t);
-	ZSTD_freeCCtx(t->zstd);
-	buffer_free(&t->in);
-	buffer_free(&t->out);
-	free(t->packed);
-	(void)close(t->fd);
-	free(t);
-	return NULL;
-}
-
-static void *serve(void *context)
-{
-	const struct taking *taking = context;
-	pthread_t thread;
-	int fd;
-
-	while ((fd = accept(taking->listener, NULL, NULL)) >= 0) {
-		struct taken *t = calloc(1, sizeof(*t));
-
-		CHECK(t);
-		t->taking = taking;
-		t->fd = fd;
-		CHECK(pthread_create(&thread, NULL, serve_one, t) == 0);
-		CHECK(pthread_detach(thread) == 0);
-	}
-	return NULL;
+	t.zstd = ZSTD_createCCtx();
+	CHECK(t.zstd);
+	take_all(&t);
+	ZSTD_freeCCtx(t.zstd);
+	buffer_free(&t.in);
+	buffer_free(&t.out);
+	free(t.packed);
+	(void)close(fd);
 }
 
 int ceiling_taker(const char *log_path)
 {
-	struct taking imap, lmtp;
 	struct bare_log *log = bare_log_open(log_path, LOG_BYTES);
-	pthread_t threads[2];
+	const struct taking imap = {log, false}, lmtp = {log, true};
 	uint16_t imap_port, lmtp_port;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	imap = (struct taking){log, ceiling_listen(&imap_port), false};
-	lmtp = (struct taking){log, ceiling_listen(&lmtp_port), true};
-	CHECK(pthread_create(&threads[0], NULL, serve, &imap) == 0 &&
-		pthread_create(&threads[1], NULL, serve, &lmtp) == 0);
+	ceiling_accept(ceiling_listen(&imap_port), serve, &imap);
+	ceiling_accept(ceiling_listen(&lmtp_port), serve, &lmtp);
 	ceiling_until_end(imap_port, lmtp_port);
 }
