@@ -60,7 +60,7 @@ ROWS = [
         limit="taken-append"),
     Row("flags", "FETCH FLAGS, big box, warm", ("times", 3), "fetch-flags " + ON_BIG, fill=["big"], share=0.5, limit="answers-flags"),
     Row("envelope-first", "FETCH ENVELOPE BODYSTRUCTURE, first time ever", ("times", 8),
-        f"fetch-envelope {ON_BIG} --mailbox First{{serial}} --count 1", each=["fresh"], whole=True, limit="answers-envelope"),
+        f"fetch-envelope {ON_BIG} --mailbox First{{serial}} --warm INBOX --count 1", fill=["big"], each=["fresh"], whole=True, limit="answers-envelope"),
     Row("envelope", "the same again", ("times", 7), "fetch-envelope " + ON_BIG, fill=["big"], share=0.5,
         limit="answers-envelope"),
     Row("header", "FETCH header fields", ("times", 3), "fetch-header " + ON_BIG, fill=["big"], share=0.5, limit="answers-header"),

@@ -41,6 +41,7 @@ struct load {
 	uint64_t count; /* 0: no limit */
 	uint64_t users, first_user;
 	const char *domain, *password, *mailbox, *item;
+	const char *warm; /* a mailbox of as many messages that is read before the clock runs; NULL: none */
 	enum message_kind kind;
 	uint64_t first, messages; /* numbers of the messages in the mailbox, or to be put there */
 	bool quick_ack, hold, plain_append;

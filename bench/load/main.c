@@ -18,6 +18,7 @@ static int usage(void)
 		"(INBOX)\n"
 		"  --kind mixed|small|unique  --first N: number of the first message  --messages N: in the mailbox\n"
 		"  --item SUBJECT|FROM|BODY|TEXT  --pipeline N (1)  --batch N (100): messages in one MULTIAPPEND\n"
+		"  --warm M: what is fetched is fetched from this mailbox for half a second, before the clock runs\n"
 		"  --plain-append: without LITERAL+  --quick-ack: acknowledge each segment at once  --timeout S (30)\n"
 		"or: bench-load --serve [--certificate FILE --key FILE], bench-load --serve --messages N --kind K, "
 		"bench-load --serve --log FILE, bench-load --bytes: the limits\n"
@@ -43,6 +44,7 @@ enum option_code {
 	O_DOMAIN,
 	O_PASSWORD,
 	O_MAILBOX,
+	O_WARM,
 	O_KIND,
 	O_FIRST,
 	O_MESSAGES,
@@ -68,7 +70,7 @@ static const struct option names[] = {{"imap", 1, NULL, O_IMAP}, {"imaps", 1, NU
 	{"item", 1, NULL, O_ITEM}, {"pipeline", 1, NULL, O_PIPELINE}, {"batch", 1, NULL, O_BATCH},
 	{"plain-append", 0, NULL, O_PLAIN_APPEND}, {"quick-ack", 0, NULL, O_QUICK_ACK}, {"timeout", 1, NULL, O_TIMEOUT},
 	{"serve", 0, NULL, O_SERVE}, {"bytes", 0, NULL, O_BYTES}, {"certificate", 1, NULL, O_CERTIFICATE},
-	{"key", 1, NULL, O_KEY}, {"log", 1, NULL, O_LOG}, {NULL, 0, NULL, 0}};
+	{"key", 1, NULL, O_KEY}, {"log", 1, NULL, O_LOG}, {"warm", 1, NULL, O_WARM}, {NULL, 0, NULL, 0}};
 
 struct arguments {
 	struct load load;
@@ -131,8 +133,8 @@ static bool take_flag(struct arguments *args, int option)
 static bool take_text(struct arguments *args, int option)
 {
 	const char **const texts[] = {&args->load.domain, &args->load.password, &args->load.mailbox, &args->load.item,
-		&args->certificate, &args->key, &args->log};
-	static const int codes[] = {O_DOMAIN, O_PASSWORD, O_MAILBOX, O_ITEM, O_CERTIFICATE, O_KEY, O_LOG};
+		&args->load.warm, &args->certificate, &args->key, &args->log};
+	static const int codes[] = {O_DOMAIN, O_PASSWORD, O_MAILBOX, O_ITEM, O_WARM, O_CERTIFICATE, O_KEY, O_LOG};
 
 	for (unsigned i = 0; i < ARRAY_LEN(codes); i++)
 		if (option == codes[i]) {

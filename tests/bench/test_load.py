@@ -131,7 +131,7 @@ def nobody_there():
 def main():
     tap = Tap()
     tap.run("a login counts once", honest, ["login", "--clients", "3", "--count", "30"], 30)
-    for words, ops in ((["select"], 4), (["store"], 4), (["search"], 4), (["search", "--item", "BODY"], 4), (["fetch-flags"], 80), (["fetch-envelope"], 80), (["fetch-body"], 80)):
+    for words, ops in ((["select"], 4), (["store"], 4), (["search"], 4), (["search", "--item", "BODY"], 4), (["fetch-flags"], 80), (["fetch-envelope"], 80), (["fetch-envelope", "--warm", "INBOX"], 80), (["fetch-body"], 80)):
         tap.run(f"an honest server makes no errors: {' '.join(words)}", honest, [*words, *BOX, "--count", "4"], ops)
     tap.run("an honest server makes no errors: append", honest, ["append", "--count", "4"], 4, False)
     for lie in ("wrong tag", "refuses", "silent", "hangs up", "bare LF", "no UIDNEXT", "no BYE"):
@@ -142,6 +142,7 @@ def main():
             tap.run(f"{word}: {lie}", lying, lie, [word, *BOX, "--count", "2"])
     for lie in ("cuts", "another message"):
         tap.run(f"fetch-body: {lie}", lying, lie, ["fetch-body", *BOX, "--count", "2"])
+    tap.run("fetch-envelope: another mailbox is read before", lying, "leaves one out", ["fetch-envelope", "--warm", "INBOX", *BOX, "--count", "2"])
     tap.run("fetch-envelope: wrong subject", lying, "wrong subject", ["fetch-envelope", *BOX, "--count", "2"])
     tap.run("store: flag not set", lying, "flag not set", ["store", *BOX, "--count", "2"])
     for lie in ("finds nothing", "finds too much"):

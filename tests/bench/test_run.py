@@ -13,7 +13,7 @@ import rows
 from tap import Tap
 
 # One of each kind: a rate, one that is audited, times, one that is filled for each round, one that ends by itself, memory, disk.
-ROWS = ["login", "lmtp-8", "search-subject", "qresync", "pop3-pipe", "idle-memory", "disk"]
+ROWS = ["login", "lmtp-8", "search-subject", "qresync", "envelope-first", "pop3-pipe", "idle-memory", "disk"]
 LIMITS = {"sync", "tls", "echo", "echo-4", "echo-32", "logins", "answers-flags", "answers-envelope", "answers-header",
           "taken-8", "taken-64", "taken-small", "taken-append", "memcpy", "loopback", "log-1", "log-16", "log-64"}
 GROWN = {"messages": ["SELECT", "FETCH of 100", "STORE", "SEARCH SUBJECT", "SEARCH BODY", "POP3 login", "delivery", "fill/s"],
