@@ -9,7 +9,7 @@
 
 /* ---- Bodies ---- */
 
-enum { FRAME_RAW_BYTES = 262144, FRAME_HEADER_BYTES = 13, DICTIONARY_MESSAGE_MAX = 16384 };
+enum { FRAME_RAW_BYTES = 262144, FRAME_HEADER_BYTES = 13, DICTIONARY_MESSAGE_MAX = 65536 };
 /* Of zstd. What base64 stands for rarely gets any smaller. */
 enum { TEXT_LEVEL = 2, BYTES_LEVEL = 1 };
 /* Compresses into `out`, header first (frame.c). Any thread. */

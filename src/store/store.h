@@ -30,7 +30,7 @@ enum {
 	STORE_KEYWORDS_MAX = 64,     /* different ones per mailbox */
 	STORE_KEYWORD_NAME_MAX = 128,
 	STORE_SHARDS_MAX = 64,
-	STORE_DICTIONARY_BYTES_MAX = 32768,
+	STORE_DICTIONARY_BYTES_MAX = 114688,
 };
 
 struct store_settings {
