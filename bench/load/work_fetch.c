@@ -127,8 +127,8 @@ static int select_box(struct fetch *fetch, const char *mailbox)
 	int error = imap_select(&fetch->imap, mailbox, "", &selected);
 
 	if (!error && selected.exists != fetch->messages)
-		error = client_error(fetch->imap.conn.client, "%llu messages in %s",
-			(unsigned long long)selected.exists, mailbox);
+		error = client_error(
+			fetch->imap.conn.client, "%llu messages in %s", (unsigned long long)selected.exists, mailbox);
 	return error;
 }
 
