@@ -202,6 +202,7 @@ LIMITS = {"sync": "4 KiB written and synced, one after the other, /s", "tls": "T
           "echo": "a line there and back, one connection, /s", "echo-4": "the same, 4 connections, /s", "echo-32": "the same, 32 connections, /s",
           "logins": "login, SELECT, logout, 16 clients, nothing looked at, /s", "answers-flags": "answers to FETCH FLAGS out of memory, messages/s",
           "answers-envelope": "to FETCH ENVELOPE BODYSTRUCTURE, messages/s", "answers-header": "to FETCH of five header fields, messages/s", "memcpy": "memcpy of 23 KB pieces, GB/s", "loopback": "the same through loopback, GB/s",
+          "drained": "maildrops taken out of memory, /s", "drained-pipe": "the same, pipelined, /s",
           "taken-8": "mixed mail over LMTP into the bare log, 8 connections, /s", "taken-64": "the same, 64 connections, /s", "taken-small": "small mail, one connection, /s",
           "taken-append": "mixed mail by APPEND into the bare log, 8 connections, /s",
           "log-1": "bare log, 1 writer, messages/s", "log-16": "bare log, 16 writers, messages/s", "log-64": "bare log, 64 writers, messages/s"}

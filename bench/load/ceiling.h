@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "base/base.h"
+#include "base/slice.h"
 
 struct load;
 
@@ -20,10 +20,14 @@ int ceiling_serve(const char *certificate, const char *key);
  */
 int ceiling_answers(const struct load *load);
 
+/* The same, but a POP3 server: each account's maildrop holds load->messages. */
+int ceiling_maildrop(const struct load *load);
+
 /* The same, but takes mail by APPEND and, on a port of its own (prints {"port":N,"lmtp":N}), by LMTP, into a bare log in that file, which stays. */
 int ceiling_taker(const char *log_path);
 
-int ceiling_listen(uint16_t *ret_port); /* a socket on a free port of loopback */
+bool ceiling_send(int fd, struct slice bytes); /* all of them; false: the connection has ended */
+int ceiling_listen(uint16_t *ret_port);        /* a socket on a free port of loopback */
 /* Starts a thread for each connection that comes, for as long as the process lives. `serve` closes the descriptor; `context` lives as long. */
 void ceiling_accept(int listener, void (*serve)(const void *context, int fd), const void *context);
 /* Prints {"port":N}, with "lmtp":N behind it if that is not 0; ends the process with the standard input. */

@@ -48,7 +48,7 @@ static void put_envelope(const struct load *load, uint64_t number, struct buffer
 		"NIL NIL NIL))\r\n");
 }
 
-static bool send_all(int fd, struct slice bytes)
+bool ceiling_send(int fd, struct slice bytes)
 {
 	while (bytes.len) {
 		ssize_t sent = send(fd, bytes.at, MIN(bytes.len, (size_t)SEND_BYTES), MSG_NOSIGNAL);
@@ -80,9 +80,9 @@ static bool answer(const struct answers *answers, int fd, struct slice line)
 	else if (slice_starts(line, SLICE("LOGOUT")))
 		buffer_put_text(&text, "* BYE\r\n");
 	else if (slice_starts(line, SLICE("FETCH")))
-		more = send_all(fd, fetched(answers, line));
+		more = ceiling_send(fd, fetched(answers, line));
 	buffer_printf(&text, "%.*s OK done\r\n", SLICE_ARG(tag));
-	more = more && send_all(fd, buffer_slice(&text));
+	more = more && ceiling_send(fd, buffer_slice(&text));
 	buffer_free(&text);
 	return more;
 }
@@ -90,7 +90,7 @@ static bool answer(const struct answers *answers, int fd, struct slice line)
 static void serve_lines(const struct answers *answers, FILE *in, int fd)
 {
 	char line[LINE_MAX_BYTES];
-	bool more = send_all(fd, SLICE("* OK\r\n"));
+	bool more = ceiling_send(fd, SLICE("* OK\r\n"));
 
 	while (more && fgets(line, sizeof(line), in))
 		more = answer(answers, fd, slice_trim(slice_of(line)));

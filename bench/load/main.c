@@ -20,7 +20,8 @@ static int usage(void)
 		"  --item SUBJECT|FROM|BODY|TEXT  --pipeline N (1)  --batch N (100): messages in one MULTIAPPEND\n"
 		"  --warm M: what is fetched is fetched from this mailbox for half a second, before the clock runs\n"
 		"  --plain-append: without LITERAL+  --quick-ack: acknowledge each segment at once  --timeout S (30)\n"
-		"or: bench-load --serve [--certificate FILE --key FILE], bench-load --serve --messages N --kind K, "
+		"or: bench-load --serve [--certificate FILE --key FILE], bench-load --serve --messages N --kind K "
+		"[--maildrop], "
 		"bench-load --serve --log FILE, bench-load --bytes: the limits\n"
 		"prints one line of JSON; exit status 1 when there were errors. Workloads:\n");
 	for (const struct workload *w = workloads; w->name; w++)
@@ -56,6 +57,7 @@ enum option_code {
 	O_TIMEOUT,
 	O_SERVE,
 	O_BYTES,
+	O_MAILDROP,
 	O_CERTIFICATE,
 	O_KEY,
 	O_LOG
@@ -69,13 +71,14 @@ static const struct option names[] = {{"imap", 1, NULL, O_IMAP}, {"imaps", 1, NU
 	{"kind", 1, NULL, O_KIND}, {"first", 1, NULL, O_FIRST}, {"messages", 1, NULL, O_MESSAGES},
 	{"item", 1, NULL, O_ITEM}, {"pipeline", 1, NULL, O_PIPELINE}, {"batch", 1, NULL, O_BATCH},
 	{"plain-append", 0, NULL, O_PLAIN_APPEND}, {"quick-ack", 0, NULL, O_QUICK_ACK}, {"timeout", 1, NULL, O_TIMEOUT},
-	{"serve", 0, NULL, O_SERVE}, {"bytes", 0, NULL, O_BYTES}, {"certificate", 1, NULL, O_CERTIFICATE},
-	{"key", 1, NULL, O_KEY}, {"log", 1, NULL, O_LOG}, {"warm", 1, NULL, O_WARM}, {NULL, 0, NULL, 0}};
+	{"serve", 0, NULL, O_SERVE}, {"bytes", 0, NULL, O_BYTES}, {"maildrop", 0, NULL, O_MAILDROP},
+	{"certificate", 1, NULL, O_CERTIFICATE}, {"key", 1, NULL, O_KEY}, {"log", 1, NULL, O_LOG},
+	{"warm", 1, NULL, O_WARM}, {NULL, 0, NULL, 0}};
 
 struct arguments {
 	struct load load;
 	const char *certificate, *key, *log;
-	bool serve, bytes;
+	bool serve, bytes, maildrop;
 };
 
 static bool number(const char *text, uint64_t max, uint64_t *value)
@@ -119,8 +122,9 @@ static bool kind(const char *text, enum message_kind *ret_kind)
 
 static bool take_flag(struct arguments *args, int option)
 {
-	bool *const flags[] = {&args->load.plain_append, &args->load.quick_ack, &args->serve, &args->bytes};
-	static const int codes[] = {O_PLAIN_APPEND, O_QUICK_ACK, O_SERVE, O_BYTES};
+	bool *const flags[] = {
+		&args->load.plain_append, &args->load.quick_ack, &args->serve, &args->bytes, &args->maildrop};
+	static const int codes[] = {O_PLAIN_APPEND, O_QUICK_ACK, O_SERVE, O_BYTES, O_MAILDROP};
 
 	for (unsigned i = 0; i < ARRAY_LEN(codes); i++)
 		if (option == codes[i]) {
@@ -307,7 +311,7 @@ int main(int argc, char **argv)
 			return usage();
 	if (args.serve && args.load.messages) {
 		args.load.made = messages_new(args.load.kind == MESSAGE_MIXED);
-		return ceiling_answers(&args.load);
+		return args.maildrop ? ceiling_maildrop(&args.load) : ceiling_answers(&args.load);
 	}
 	if (args.serve && args.log)
 		return ceiling_taker(args.log);

@@ -92,6 +92,18 @@ def out_of_memory():
         process.stdin.close()
 
 
+def maildrop_out_of_memory():
+    """The same for POP3."""
+    with subprocess.Popen([sys.argv[1], "--serve", "--maildrop", *BOX], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        fake = types.SimpleNamespace(port=json.loads(process.stdout.readline())["port"])
+        for words in (["--clients", "3"], ["--pipeline", "7"]):
+            result = load(["pop3", *BOX, *words], pop3=fake)
+            assert result["errors"] == 0 and result["ops"] == (60 if "--clients" in words else 20), (words, result)
+        other = load(["pop3", *BOX, "--first", "9"], pop3=fake)
+        assert other["errors"] > 0 and other["ops"] == 0, other
+        process.stdin.close()
+
+
 def bare_taker():
     """What stands in for a server when the limits of taking mail in are measured takes it, and what is not whole is not taken."""
     with tempfile.TemporaryDirectory(prefix="penfold-taker-") as directory:
@@ -160,6 +172,7 @@ def main():
         tap.run(f"pop3: {lie or 'honest'}", pop3, lie)
         tap.run(f"pop3, pipelined: {lie or 'honest'}", pop3, lie, ["--pipeline", "7"])
     tap.run("answers out of memory: right, and nobody else's", out_of_memory)
+    tap.run("a maildrop out of memory: right, and nobody else's", maildrop_out_of_memory)
     tap.run("mail into a bare log: whole, and no half of it", bare_taker)
     tap.run("nobody there", nobody_there)
     tap.done()

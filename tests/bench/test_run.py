@@ -14,7 +14,7 @@ from tap import Tap
 
 # One of each kind: a rate, one that is audited, times, one that is filled for each round, one that ends by itself, memory, disk.
 ROWS = ["login", "lmtp-8", "search-subject", "qresync", "envelope-first", "pop3-pipe", "idle-memory", "disk"]
-LIMITS = {"sync", "tls", "echo", "echo-4", "echo-32", "logins", "answers-flags", "answers-envelope", "answers-header",
+LIMITS = {"sync", "tls", "echo", "echo-4", "echo-32", "logins", "drained", "drained-pipe", "answers-flags", "answers-envelope", "answers-header",
           "taken-8", "taken-64", "taken-small", "taken-append", "memcpy", "loopback", "log-1", "log-16", "log-64"}
 GROWN = {"messages": ["SELECT", "FETCH of 100", "STORE", "SEARCH SUBJECT", "SEARCH BODY", "POP3 login", "delivery", "fill/s"],
          "accounts": ["IMAP login", "POP3 login", "delivery", "start s", "memory MiB"]}
