@@ -5,8 +5,8 @@
 
 enum { SAMPLES_MAX = 512, SAMPLES_BYTES_MAX = 1 << 20, SAMPLE_BYTES_MAX = 8192, SAMPLE_BYTES_MIN = 64 };
 /* LZ4 finds nothing in a larger one that would be worth what it takes of the processor's cache. */
-static const size_t dictionary_bytes[DICTIONARY_KINDS] = {
-	[DICTIONARY_MESSAGES] = STORE_DICTIONARY_BYTES_MAX, [DICTIONARY_DESCRIPTIONS] = 16384};
+static const size_t dictionary_bytes[DICTIONARY_KINDS] = {[DICTIONARY_MESSAGES] = STORE_DICTIONARY_BYTES_MAX,
+	[DICTIONARY_DESCRIPTIONS] = STORE_DESCRIPTION_DICTIONARY_BYTES_MAX};
 
 enum dictionary_kind dictionary_kind(uint32_t id)
 {

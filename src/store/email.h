@@ -47,7 +47,8 @@ struct email_room {
 	struct buffer bytes;
 	const struct dictionary *in_front;
 };
-#define EMAIL_ROOM_INIT ((struct email_room){BUFFER_INIT(MAIL_PACKED_BYTES_MAX + STORE_DICTIONARY_BYTES_MAX), NULL})
+#define EMAIL_ROOM_INIT \
+	((struct email_room){BUFFER_INIT(MAIL_PACKED_BYTES_MAX + STORE_DESCRIPTION_DICTIONARY_BYTES_MAX), NULL})
 void email_room_free(struct email_room *room);
 void email_room_recycle(struct email_room *room, size_t keep); /* what is more than `keep` bytes is given back */
 

@@ -30,7 +30,8 @@ enum {
 	STORE_KEYWORDS_MAX = 64,     /* different ones per mailbox */
 	STORE_KEYWORD_NAME_MAX = 128,
 	STORE_SHARDS_MAX = 64,
-	STORE_DICTIONARY_BYTES_MAX = 114688,
+	STORE_DICTIONARY_BYTES_MAX = 114688,            /* of messages */
+	STORE_DESCRIPTION_DICTIONARY_BYTES_MAX = 16384, /* of descriptions */
 };
 
 struct store_settings {
