@@ -7,10 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
 #include "ceiling.h"
 
 enum { POOL_BYTES = 256 << 20, PIECE = 23 << 10, LOOPBACK_BYTES = 64 };
+enum { READ_BYTES = 256 << 10, SEND_BYTES = 256 << 10, OUTPUT_MAX = SEND_BYTES + (32 << 20) };
 
 int ceiling_listen(uint16_t *ret_port)
 {
@@ -69,6 +69,51 @@ void ceiling_accept(int listener, void (*serve)(const void *context, int fd), co
 	CHECK(accepting);
 	*accepting = (struct accepting){listener, serve, context};
 	CHECK(pthread_create(&thread, NULL, accepting_run, accepting) == 0);
+}
+
+bool ceiling_send(int fd, struct slice bytes)
+{
+	while (bytes.len) {
+		ssize_t sent = send(fd, bytes.at, MIN(bytes.len, (size_t)SEND_BYTES), MSG_NOSIGNAL);
+
+		if (sent <= 0)
+			return false;
+		bytes = slice_from(bytes, (size_t)sent);
+	}
+	return true;
+}
+
+static bool send_out(int fd, struct buffer *out)
+{
+	bool sent = ceiling_send(fd, buffer_slice(out));
+
+	buffer_reset(out);
+	return sent;
+}
+
+void ceiling_converse(int fd, struct slice greeting, ceiling_step *step, void *context)
+{
+	struct buffer in = BUFFER_INIT(CEILING_INPUT_MAX + READ_BYTES), out = BUFFER_INIT(OUTPUT_MAX);
+	bool more = ceiling_send(fd, greeting);
+
+	while (more) {
+		char *room = buffer_room(&in, READ_BYTES);
+		ssize_t n = room ? recv(fd, room, READ_BYTES, 0) : -1;
+		size_t used, at = 0;
+
+		if (n <= 0)
+			break;
+		buffer_added(&in, (size_t)n);
+		while (more && at < in.len && (used = step(context, slice_from(buffer_slice(&in), at), &out)) > 0) {
+			at += used;
+			more = out.len < SEND_BYTES || send_out(fd, &out);
+		}
+		buffer_consume(&in, at);
+		more = more && send_out(fd, &out);
+	}
+	buffer_free(&in);
+	buffer_free(&out);
+	(void)close(fd);
 }
 
 struct acceptor {

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "base/slice.h"
+#include "base/buffer.h"
 
 struct load;
 
@@ -27,7 +27,12 @@ int ceiling_maildrop(const struct load *load);
 int ceiling_taker(const char *log_path);
 
 bool ceiling_send(int fd, struct slice bytes); /* all of them; false: the connection has ended */
-int ceiling_listen(uint16_t *ret_port);        /* a socket on a free port of loopback */
+enum { CEILING_INPUT_MAX = 32 << 20 };
+/* Takes a line, or more, from the front of the input and answers to `out`. Returns how much it took; 0: it is not all there yet. */
+typedef size_t ceiling_step(void *context, struct slice in, struct buffer *out);
+/* Greets and answers step by step, many in one go, until the connection ends; closes it. */
+void ceiling_converse(int fd, struct slice greeting, ceiling_step *step, void *context);
+int ceiling_listen(uint16_t *ret_port); /* a socket on a free port of loopback */
 /* Starts a thread for each connection that comes, for as long as the process lives. `serve` closes the descriptor; `context` lives as long. */
 void ceiling_accept(int listener, void (*serve)(const void *context, int fd), const void *context);
 /* Prints {"port":N}, with "lmtp":N behind it if that is not 0; ends the process with the standard input. */

@@ -1,12 +1,11 @@
 /* The limit of FETCH and of logins: a server that does nothing but send answers that were made before. The generator checks them as any others. */
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "ceiling.h"
 #include "load.h"
 
-enum { LINE_MAX_BYTES = 4096, SEND_BYTES = 256 << 10 };
+enum { LINE_MAX_BYTES = 4096 };
 
 struct answers {
 	struct buffer flags, envelope, header; /* to FETCH 1:* of each */
@@ -46,18 +45,6 @@ static void put_envelope(const struct load *load, uint64_t number, struct buffer
 	buffer_put_text(out,
 		"\") BODYSTRUCTURE (\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"7bit\" 3210 45 NIL "
 		"NIL NIL NIL))\r\n");
-}
-
-bool ceiling_send(int fd, struct slice bytes)
-{
-	while (bytes.len) {
-		ssize_t sent = send(fd, bytes.at, MIN(bytes.len, (size_t)SEND_BYTES), MSG_NOSIGNAL);
-
-		if (sent <= 0)
-			return false;
-		bytes = slice_from(bytes, (size_t)sent);
-	}
-	return true;
 }
 
 static struct slice fetched(const struct answers *answers, struct slice line)

@@ -1,12 +1,8 @@
 /* The limit of a POP3 drain: a server that has all messages in memory as they are sent, and does nothing but send them. */
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "ceiling.h"
 #include "load.h"
-
-enum { INPUT_MAX = 65536, READ_BYTES = 16384, FLUSH_BYTES = 256 << 10, ANSWER_MAX = FLUSH_BYTES + (32 << 20) };
 
 struct maildrop {
 	struct buffer bytes; /* of all messages, one behind the other */
@@ -42,47 +38,22 @@ static void answer(const struct maildrop *drop, struct slice line, struct buffer
 	buffer_put_text(out, ".\r\n");
 }
 
-static bool flush(int fd, struct buffer *out)
+static size_t take_line(void *context, struct slice in, struct buffer *out)
 {
-	bool sent = ceiling_send(fd, buffer_slice(out));
+	const struct maildrop *const *drop = context;
+	size_t end = slice_find(in, SLICE("\r\n"));
 
-	buffer_reset(out);
-	return sent;
-}
-
-/* Answers all whole lines of the input, many at a time. */
-static bool answer_lines(const struct maildrop *drop, int fd, struct buffer *in, struct buffer *out)
-{
-	size_t at = 0, end;
-	bool sent = true;
-
-	while (sent && (end = slice_find(slice_from(buffer_slice(in), at), SLICE("\r\n"))) != SIZE_MAX) {
-		answer(drop, slice_make(in->at + at, end), out);
-		at += end + 2;
-		if (out->len >= FLUSH_BYTES)
-			sent = flush(fd, out);
-	}
-	buffer_consume(in, at);
-	return sent && flush(fd, out);
+	if (end == SIZE_MAX)
+		return 0;
+	answer(*drop, slice_first(in, end), out);
+	return end + 2;
 }
 
 static void serve(const void *context, int fd)
 {
-	struct buffer in = BUFFER_INIT(INPUT_MAX), out = BUFFER_INIT(ANSWER_MAX);
-	bool more = ceiling_send(fd, SLICE("+OK\r\n"));
+	const struct maildrop *drop = context;
 
-	while (more) {
-		char *room = buffer_room(&in, READ_BYTES);
-		ssize_t n = room ? recv(fd, room, READ_BYTES, 0) : -1;
-
-		if (n <= 0)
-			break;
-		buffer_added(&in, (size_t)n);
-		more = answer_lines(context, fd, &in, &out);
-	}
-	buffer_free(&in);
-	buffer_free(&out);
-	(void)close(fd);
+	ceiling_converse(fd, SLICE("+OK\r\n"), take_line, &drop);
 }
 
 int ceiling_maildrop(const struct load *load)

@@ -3,15 +3,13 @@
  * synced before its answer; nobody reads it, nothing says where it is.
  */
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include "bare_log.h"
 #include "ceiling.h"
 #include "load.h"
 
-enum { INPUT_MAX = 32 << 20, READ_BYTES = 256 << 10, ANSWER_MAX = 4096, LOG_BYTES = 256 << 20 };
+enum { LOG_BYTES = 256 << 20 };
 
 struct taking {
 	struct bare_log *log;
@@ -20,8 +18,6 @@ struct taking {
 
 struct taken { /* of one connection */
 	const struct taking *taking;
-	int fd;
-	struct buffer in, out;
 	ZSTD_CCtx *zstd;
 	char *packed;
 	size_t room;
@@ -44,8 +40,9 @@ static void keep(struct taken *t, struct slice message)
 }
 
 /* Takes a line or a message from the front of the input; returns how much, 0: it is not all there yet. */
-static size_t lmtp_step(struct taken *t, struct slice in)
+static size_t lmtp_step(void *context, struct slice in, struct buffer *out)
 {
+	struct taken *t = context;
 	size_t end;
 
 	if (t->in_data) {
@@ -53,21 +50,22 @@ static size_t lmtp_step(struct taken *t, struct slice in)
 			return 0; /* the client sends nothing behind it until it is answered */
 		keep(t, in);
 		t->in_data = false;
-		buffer_put_text(&t->out, "250 ok\r\n");
+		buffer_put_text(out, "250 ok\r\n");
 		return in.len;
 	}
 	end = slice_find(in, SLICE("\r\n"));
 	if (end == SIZE_MAX)
 		return 0;
 	t->in_data = slice_starts(in, SLICE("DATA"));
-	buffer_put_text(&t->out, t->in_data                        ? "354 go on\r\n"
-				 : slice_starts(in, SLICE("QUIT")) ? "221 bye\r\n"
-								   : "250 ok\r\n");
+	buffer_put_text(out, t->in_data                        ? "354 go on\r\n"
+			     : slice_starts(in, SLICE("QUIT")) ? "221 bye\r\n"
+							       : "250 ok\r\n");
 	return end + 2;
 }
 
-static size_t imap_step(struct taken *t, struct slice in)
+static size_t imap_step(void *context, struct slice in, struct buffer *out)
 {
+	struct taken *t = context;
 	size_t end = slice_find(in, SLICE("\r\n")), brace;
 	struct slice line, tag, rest;
 	uint64_t bytes;
@@ -79,61 +77,32 @@ static size_t imap_step(struct taken *t, struct slice in)
 	brace = slice_find(line, SLICE("{"));
 	if (brace == SIZE_MAX) {
 		if (slice_starts(rest, SLICE("LOGOUT")))
-			buffer_put_text(&t->out, "* BYE\r\n");
-		buffer_printf(&t->out, "%.*s OK done\r\n", SLICE_ARG(tag));
+			buffer_put_text(out, "* BYE\r\n");
+		buffer_printf(out, "%.*s OK done\r\n", SLICE_ARG(tag));
 		return end + 2;
 	}
 	if (line.len < brace + 3 ||
-		slice_to_u64(slice_make(line.at + brace + 1, line.len - brace - 3), INPUT_MAX, &bytes))
+		slice_to_u64(slice_make(line.at + brace + 1, line.len - brace - 3), CEILING_INPUT_MAX, &bytes))
 		return 0;
 	if (in.len < end + 2 + bytes + 2)
 		return 0;
 	keep(t, slice_make(in.at + end + 2, (size_t)bytes));
-	buffer_printf(&t->out, "%.*s OK [APPENDUID 1 %llu] done\r\n", SLICE_ARG(tag), (unsigned long long)++t->uid);
+	buffer_printf(out, "%.*s OK [APPENDUID 1 %llu] done\r\n", SLICE_ARG(tag), (unsigned long long)++t->uid);
 	return end + 2 + (size_t)bytes + 2;
-}
-
-static bool send_out(struct taken *t)
-{
-	bool sent = t->out.len == 0 || send(t->fd, t->out.at, t->out.len, MSG_NOSIGNAL) == (ssize_t)t->out.len;
-
-	buffer_reset(&t->out);
-	return sent;
-}
-
-static void take_all(struct taken *t)
-{
-	size_t (*step)(struct taken * t, struct slice in) = t->taking->lmtp ? lmtp_step : imap_step;
-	bool more;
-
-	buffer_put_text(&t->out, t->taking->lmtp ? "220 ok\r\n" : "* OK\r\n");
-	for (more = send_out(t); more; more = send_out(t)) {
-		char *room = buffer_room(&t->in, READ_BYTES);
-		ssize_t n = room ? recv(t->fd, room, READ_BYTES, 0) : -1;
-		size_t used, at = 0;
-
-		if (n <= 0)
-			break;
-		buffer_added(&t->in, (size_t)n);
-		while (at < t->in.len && (used = step(t, slice_from(buffer_slice(&t->in), at))) > 0)
-			at += used;
-		buffer_consume(&t->in, at);
-	}
 }
 
 static void serve(const void *context, int fd)
 {
-	struct taken t = {
-		.taking = context, .fd = fd, .in = BUFFER_INIT(INPUT_MAX + READ_BYTES), .out = BUFFER_INIT(ANSWER_MAX)};
+	struct taken t = {.taking = context};
 
 	t.zstd = ZSTD_createCCtx();
 	CHECK(t.zstd);
-	take_all(&t);
+	if (t.taking->lmtp)
+		ceiling_converse(fd, SLICE("220 ok\r\n"), lmtp_step, &t);
+	else
+		ceiling_converse(fd, SLICE("* OK\r\n"), imap_step, &t);
 	ZSTD_freeCCtx(t.zstd);
-	buffer_free(&t.in);
-	buffer_free(&t.out);
 	free(t.packed);
-	(void)close(fd);
 }
 
 int ceiling_taker(const char *log_path)
