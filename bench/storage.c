@@ -21,6 +21,7 @@
 #include "messages.h"
 #include "store/body.h"
 #include "store/encoded.h"
+#include "store/squeeze.h"
 
 enum {
 	DICTIONARY_BYTES = STORE_DICTIONARY_BYTES_MAX,
@@ -35,10 +36,11 @@ enum {
 
 struct step {
 	const char *name;
-	int level;       /* of zstd; 0: as it is */
+	int level;       /* of zstd; 0: as it is; LZ4 */
 	int bytes_level; /* of what base64 stands for */
 	bool split, dictionary, share;
 };
+enum { LZ4 = -1 };
 
 static const struct step steps[] = {
 	{"as it is", 0, 0, false, false, false},
@@ -46,13 +48,15 @@ static const struct step steps[] = {
 	{"zstd 1, dictionary", 1, 1, false, true, false},
 	{"zstd 1, base64 decoded", 1, 1, true, false, false},
 	{"zstd 1, base64 decoded, dictionary", 1, 1, true, true, false},
-	{"the same, text with zstd 2 (Penfold)", TEXT_LEVEL, BYTES_LEVEL, true, true, false},
-	{"the same as Penfold, equal attachments once", TEXT_LEVEL, BYTES_LEVEL, true, true, true},
-	{"the same as Penfold, all with zstd 2", 2, 2, true, true, false},
-	{"the same as Penfold, zstd 3", 3, 3, true, true, false},
-	{"the same as Penfold, zstd 6", 6, 6, true, true, false},
-	{"the same as Penfold, zstd 9", 9, 9, true, true, false},
-	{"the same as Penfold, zstd 19", 19, 19, true, true, false},
+	{"the same, text with zstd 2 (repack_after = never)", TEXT_LEVEL, BYTES_LEVEL, true, true, false},
+	{"the same, equal attachments once", TEXT_LEVEL, BYTES_LEVEL, true, true, true},
+	{"LZ4, base64 decoded (as mail comes in)", LZ4, LZ4, true, false, false},
+	{"zstd 12 and 9, base64 decoded, dictionary (what stays)", TIGHT_TEXT_LEVEL, TIGHT_BYTES_LEVEL, true, true,
+		false},
+	{"zstd 3, base64 decoded, dictionary", 3, 3, true, true, false},
+	{"zstd 6, base64 decoded, dictionary", 6, 6, true, true, false},
+	{"zstd 9, base64 decoded, dictionary", 9, 9, true, true, false},
+	{"zstd 19, base64 decoded, dictionary", 19, 19, true, true, false},
 };
 
 struct attachment {
@@ -70,8 +74,7 @@ struct set {
 
 struct packer {
 	const struct step *step;
-	ZSTD_CCtx *pack;
-	ZSTD_DCtx *unpack;
+	struct squeeze_contexts contexts;
 	ZSTD_CDict *pack_with;
 	ZSTD_DDict *unpack_with;
 	struct encoded parts;
@@ -188,8 +191,6 @@ static void set_train(struct set *set)
 static void packer_open(struct packer *p, const struct step *step, const struct set *set)
 {
 	*p = (struct packer){.step = step,
-		.pack = ZSTD_createCCtx(),
-		.unpack = ZSTD_createDCtx(),
 		.parts = {BUFFER_INIT(FILE_MAX), BUFFER_INIT(FILE_MAX), BUFFER_INIT(FILE_MAX)},
 		.packed = BUFFER_INIT(FILE_MAX),
 		.text = BUFFER_INIT(FILE_MAX),
@@ -197,7 +198,7 @@ static void packer_open(struct packer *p, const struct step *step, const struct 
 		.fresh = BUFFER_INIT(FILE_MAX),
 		.fresh_back = BUFFER_INIT(FILE_MAX),
 		.back = BUFFER_INIT(FILE_MAX)};
-	CHECK(p->pack && p->unpack);
+	CHECK(squeeze_contexts_make(&p->contexts) == 0);
 	if (!step->dictionary || !set->dictionary_bytes)
 		return;
 	p->pack_with = ZSTD_createCDict(set->dictionary, set->dictionary_bytes, step->level);
@@ -216,47 +217,39 @@ static void packer_close(struct packer *p)
 	for (size_t i = 0; i < p->seen_count; i++)
 		buffer_free(&p->seen[i].bytes);
 	free(p->seen);
-	ZSTD_freeCCtx(p->pack);
-	ZSTD_freeDCtx(p->unpack);
+	squeeze_contexts_free(&p->contexts);
 	ZSTD_freeCDict(p->pack_with);
 	ZSTD_freeDDict(p->unpack_with);
 }
 
-/* Packs a part, counts what it takes, unpacks it to the end of `back`. */
-static void part_through(struct packer *p, struct slice raw, int level, bool with_dictionary, struct buffer *back)
+/* Packs a part, counts what it takes, unpacks it to the end of `back`. `is_text`: else what base64 stands for. */
+static void part_through(struct packer *p, struct slice raw, bool is_text, struct buffer *back)
 {
+	const struct step *step = p->step;
+	int level = is_text ? step->level : step->bytes_level;
+	bool fits = is_text && raw.len <= DICTIONARY_MESSAGE_MAX;
+	struct squeeze_how how = {level == LZ4, level, fits ? p->pack_with : NULL};
+	enum squeezed squeezed = SQUEEZED_NOT;
 	double start = cpu_now(), between;
+	size_t packed = raw.len;
 	char *room;
-	size_t packed;
 
 	if (!raw.len)
 		return;
 	buffer_reset(&p->packed);
-	room = buffer_room(&p->packed, ZSTD_compressBound(raw.len));
+	room = buffer_room(&p->packed, squeeze_room(raw.len));
 	CHECK(room);
-	if (!level)
-		packed = raw.len;
-	else if (with_dictionary && p->pack_with)
-		packed = ZSTD_compress_usingCDict(
-			p->pack, room, ZSTD_compressBound(raw.len), raw.at, raw.len, p->pack_with);
-	else
-		packed = ZSTD_compressCCtx(p->pack, room, ZSTD_compressBound(raw.len), raw.at, raw.len, level);
-	CHECK(!ZSTD_isError(packed));
+	if (level && (is_text || !squeeze_is_vain(raw)))
+		packed = squeeze(&p->contexts, &how, raw, room, &squeezed);
 	between = cpu_now();
-	if (packed >= raw.len) {
-		packed = raw.len;
+	if (squeezed == SQUEEZED_NOT) {
 		buffer_put(back, raw);
 	} else {
 		char *to = buffer_room(back, raw.len);
-		size_t bytes;
 
-		CHECK(to);
-		if (with_dictionary && p->unpack_with)
-			bytes = ZSTD_decompress_usingDDict(p->unpack, to, raw.len, room, packed, p->unpack_with);
-		else
-			bytes = ZSTD_decompressDCtx(p->unpack, to, raw.len, room, packed);
-		CHECK(bytes == raw.len);
-		buffer_added(back, bytes);
+		CHECK(to && expand(&p->contexts, squeezed, fits ? p->unpack_with : NULL, slice_make(room, packed), to,
+				    raw.len) == 0);
+		buffer_added(back, raw.len);
 	}
 	p->stored += packed;
 	p->pack_seconds += between - start;
@@ -312,7 +305,7 @@ static void runs_through(struct packer *p)
 		if (!same)
 			buffer_put(&p->bytes, bytes);
 	}
-	part_through(p, buffer_slice(&p->fresh), p->step->bytes_level, false, &p->fresh_back);
+	part_through(p, buffer_slice(&p->fresh), false, &p->fresh_back);
 	CHECK(slice_equal(buffer_slice(&p->fresh), buffer_slice(&p->fresh_back)));
 }
 
@@ -325,13 +318,13 @@ static void piece_through(struct packer *p, struct slice raw)
 	p->pack_seconds += cpu_now() - start;
 	buffer_reset(&p->text);
 	buffer_reset(&p->bytes);
-	part_through(p, text, p->step->level, text.len <= DICTIONARY_MESSAGE_MAX, split ? &p->text : &p->back);
+	part_through(p, text, true, split ? &p->text : &p->back);
 	if (!split)
 		return;
 	if (p->step->share)
 		runs_through(p);
 	else
-		part_through(p, buffer_slice(&p->parts.bytes), p->step->bytes_level, false, &p->bytes);
+		part_through(p, buffer_slice(&p->parts.bytes), false, &p->bytes);
 	p->stored += p->parts.runs.len;
 	CHECK(buffer_room(&p->text, BASE64_SLACK) && buffer_room(&p->bytes, BASE64_SLACK));
 	start = cpu_now();

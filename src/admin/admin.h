@@ -1,5 +1,5 @@
 /*
- * Managing: the control socket of a running core, and the commands `penfold domain|account|alias|status|reload|stop|check`.
+ * Managing: the control socket of a running core, and the commands `penfold domain|account|alias|status|reload|stop|check|compact`.
  *
  * On the control socket each line is a JSON object and has one line for an answer, in order:
  *   {"cmd":"account.add","address":"ann@example.org","password":"...","quota_bytes":0}   {"ok":true,"id":7}
@@ -71,7 +71,7 @@ struct admin_place {
 	struct auth_cost cost;
 	FILE *in, *out, *err; /* NULL: the standard ones */
 };
-/* domain, account, alias, status, reload, stop, check */
+/* domain, account, alias, status, reload, stop, check, compact */
 bool admin_cli_knows(struct slice command);
 /*
  * Takes `-c FILE` (`--config FILE`) out of the arguments wherever it stands and returns FILE, or NULL: for the caller, who reads the

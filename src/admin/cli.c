@@ -49,6 +49,8 @@ static const struct cli_command commands[] = {
 	{"stop", "", "", "make the server end, in order", 0, 0, 0, cli_server_stop},
 	{"check", "", "[ADDRESS...]", "verify all there is, or some accounts; also while the server runs",
 		BIT(CLI_REBUILD_INDEX) | BIT(CLI_SALVAGE), 0, MANY, cli_check},
+	{"compact", "", "", "give back space and pack mail tightly now; also while the server runs", 0, 0, 0,
+		cli_compact},
 };
 
 /* ---- Help ---- */

@@ -103,5 +103,6 @@ enum cli_status cli_server_status(struct cli *cli);
 enum cli_status cli_server_reload(struct cli *cli);
 enum cli_status cli_server_stop(struct cli *cli);
 enum cli_status cli_check(struct cli *cli);
+enum cli_status cli_compact(struct cli *cli);
 
 #endif

@@ -32,6 +32,9 @@ static const struct command {
 	/* addresses: array; without: all. What is found has to be asked for. */
 	{"check.start", "addresses rebuild_index salvage", true, admin_check_start},
 	{"check.poll", "", false, admin_check_poll},
+	/* Space is given back now; whether it is done has to be asked for. */
+	{"compact.start", "", true, admin_compact_start},
+	{"compact.poll", "", false, admin_compact_poll},
 	{"status", "", false, admin_status},
 	{"reload", "", true, admin_reload},
 	{"stop", "", true, admin_stop},

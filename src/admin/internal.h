@@ -84,6 +84,8 @@ json_t *admin_alias_list(struct admin_call *call);
 json_t *admin_alias_delete(struct admin_call *call);
 json_t *admin_check_start(struct admin_call *call);
 json_t *admin_check_poll(struct admin_call *call);
+json_t *admin_compact_start(struct admin_call *call);
+json_t *admin_compact_poll(struct admin_call *call);
 json_t *admin_status(struct admin_call *call);
 json_t *admin_reload(struct admin_call *call);
 json_t *admin_stop(struct admin_call *call);

@@ -11,6 +11,7 @@ void config_defaults(struct config *config)
 		.control_socket = SLICE("/run/penfold/control"),
 		.user = SLICE("penfold"),
 		.retention_s = 30 * 86400,
+		.repack_after_s = 86400,
 		.message_bytes_max = 100 << 20,
 		.messages_max = 2000000,
 		.segment_bytes = 64 << 20,
@@ -139,6 +140,16 @@ static bool set_duration(struct parsing *p, struct slice value, const struct key
 	return set_scaled(p, value, key, units, ARRAY_LEN(units), "must be a time such as 90s, 15m, 12h or 30d");
 }
 
+static bool set_duration_or_never(struct parsing *p, struct slice value, const struct key *key)
+{
+	static const uint64_t never = CONFIG_NEVER;
+
+	if (!slice_equal_nocase(value, SLICE("never")))
+		return set_duration(p, value, key);
+	memcpy(place(p, key), &never, sizeof(never));
+	return true;
+}
+
 static bool set_log_level(struct parsing *p, struct slice value, const struct key *key)
 {
 	static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -243,6 +254,7 @@ static const struct key keys[] = {
 	{"gates", set_number, AT(gates), 0, 64, false},
 	{"shards", set_number, AT(shards), 0, 64, false},
 	{"retention", set_duration, AT(retention_s), 0, (uint64_t)3650 * 86400, false},
+	{"repack_after", set_duration_or_never, AT(repack_after_s), 0, (uint64_t)3650 * 86400, false},
 	{"message_size_max", set_size, AT(message_bytes_max), 1 << 16, (uint64_t)4 << 30, false},
 	{"messages_max", set_number, AT(messages_max), 1000, 1000000000, false},
 	{"segment_size", set_size, AT(segment_bytes), 1 << 20, (uint64_t)2 << 30, false},

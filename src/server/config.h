@@ -23,6 +23,7 @@ struct config_certificate {
 	struct slice chain, key; /* paths of PEM files */
 };
 
+#define CONFIG_NEVER UINT64_MAX /* as STORE_REPACK_NEVER (store/store.h) */
 struct config {
 	struct slice data_dir, control_socket, hostname, user;
 	struct config_listener listeners[CONFIG_LISTENERS_MAX];
@@ -30,7 +31,7 @@ struct config {
 	struct config_certificate certificates[CONFIG_CERTIFICATES_MAX]; /* the first one is the default */
 	size_t certificate_count;
 	uint64_t gates, shards; /* 0: one per processor */
-	uint64_t retention_s, message_bytes_max, messages_max, segment_bytes, body_cache_bytes;
+	uint64_t retention_s, repack_after_s, message_bytes_max, messages_max, segment_bytes, body_cache_bytes;
 	uint64_t connections_max, connections_per_address, sessions_per_account;
 	uint64_t pop3_login_delay_s, imap_idle_s, pop3_idle_s;
 	uint64_t argon2_memory_kib, argon2_passes, scram_iterations;

@@ -48,6 +48,7 @@ static int open_store(struct core *core)
 	settings.dir = config->data_dir;
 	settings.shards = core->shard_count;
 	settings.retention_s = config->retention_s;
+	settings.repack_after_s = config->repack_after_s;
 	settings.message_bytes_max = config->message_bytes_max;
 	settings.messages_max = config->messages_max;
 	settings.segment_bytes = config->segment_bytes;

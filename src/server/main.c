@@ -17,6 +17,7 @@ static int usage(FILE *to, int status)
 			  "  penfold alias   add|list|delete ...\n"
 			  "  penfold status | reload | stop             ask the running server\n"
 			  "  penfold check [--rebuild-index] [--salvage]  verify what is stored, and mend what can be\n"
+			  "  penfold compact                            give back space now, rather than by and by\n"
 			  "\n"
 			  "Each says more with --help. Manual: penfold(1), penfold.conf(5).\n");
 	return status;

@@ -45,6 +45,7 @@ static struct admin_place place_from(const struct config *config)
 	place.user = config->user;
 	place.store.dir = config->data_dir;
 	place.store.retention_s = config->retention_s;
+	place.store.repack_after_s = config->repack_after_s;
 	place.store.message_bytes_max = config->message_bytes_max;
 	place.store.messages_max = config->messages_max;
 	place.store.segment_bytes = config->segment_bytes;

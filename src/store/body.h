@@ -11,11 +11,24 @@
 
 enum { FRAME_RAW_BYTES = 262144, FRAME_HEADER_BYTES = 13, DICTIONARY_MESSAGE_MAX = 65536 };
 /* Of zstd. What base64 stands for rarely gets any smaller. */
-enum { TEXT_LEVEL = 2, BYTES_LEVEL = 1 };
+enum { TEXT_LEVEL = 2, BYTES_LEVEL = 1, TIGHT_TEXT_LEVEL = 12, TIGHT_BYTES_LEVEL = 9 };
+struct frame_packing {
+	bool fast;  /* by LZ4: of what comes in and is to be packed again. Else by zstd: */
+	bool tight; /* as what stays: it is not packed again */
+	int text_level, bytes_level;
+	const ZSTD_CDict *dictionary; /* of small texts, with its own level; NULL: none */
+	uint32_t dictionary_id;
+};
 /* Compresses into `out`, header first (frame.c). Any thread. */
+MUST_CHECK int frame_pack_as(struct store *store, const struct frame_packing *packing, struct slice raw,
+	bool whole_message, struct buffer *out);
+/* As what comes in. */
 MUST_CHECK int frame_pack(struct store *store, struct slice raw, bool whole_message, struct buffer *out);
+bool frame_is_tight(struct slice stored);
 /* Reads a frame from the journal and appends what it was made from. -EBADMSG: place, CRC, size or dictionary do not fit. Any thread. */
 MUST_CHECK int frame_unpack(struct store *store, const struct frame_ref *ref, struct buffer *out);
+/* The same of a frame in memory, whoever has it. */
+MUST_CHECK int frame_unpack_stored(struct store *store, struct slice stored, uint32_t raw_bytes, struct buffer *out);
 /* Appends a frame as a record of its own; fills place and offset. */
 MUST_CHECK int frame_write(struct store *store, struct slice stored, struct frame_ref *ref);
 void frame_contexts_free_all(struct dictionaries *dictionaries);

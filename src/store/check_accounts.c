@@ -28,13 +28,16 @@ int check_live_bytes(struct checking *c)
 	int error = index_walk_from(c->store->index, c->txn, TABLE_SEGMENTS, (struct slice){NULL, 0}, &walk);
 
 	while (!error) {
-		struct reader r = READER_INIT(walk.value);
-		uint64_t segment = key_number(walk.key, 0), counted = 0, stored = reader_le64(&r);
+		uint64_t segment = key_number(walk.key, 0), counted = 0;
+		struct segment_row row;
 
+		error = segment_row_read(walk.value, &row);
+		if (error)
+			break;
 		(void)number_map_get(&c->live, segment, &counted);
-		if (stored != counted)
+		if (row.live != counted)
 			check_report(c, "segment %llu: %llu bytes are in use, the index says %llu",
-				(unsigned long long)segment, (unsigned long long)counted, (unsigned long long)stored);
+				(unsigned long long)segment, (unsigned long long)counted, (unsigned long long)row.live);
 		number_map_delete(&c->live, segment);
 		error = index_walk_next(&walk);
 	}

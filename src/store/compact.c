@@ -1,316 +1,81 @@
 /*
- * Compaction: what is alive in mostly dead segments is copied to the end of the journal, and they are dropped when the index says that
+ * Compaction: what is alive in some segments is copied to the end of the journal, and they are dropped when the index says that
  * nothing lies in them any more. What was alive stays readable at every step, whenever this is interrupted: a relocation is one record,
  * a snapshot counts when its end is there, and a segment goes last.
  */
 #include "store/body.h"
-#include "store/relocate.h"
+#include "store/compaction.h"
 #include "store/snapshot.h"
 #include "store/upkeep.h"
 
-enum { ROUND_SEGMENTS = 8, ENTRY_COST = ENTRY_ROW_BYTES + 4, MAILBOX_COST = 64, ACCOUNT_COST = 128 };
-enum { ACCOUNT_NEEDED = 1, ACCOUNT_GONE = 2 };
-
-struct candidate {
-	struct segment_info info;
-	uint64_t live;
-};
-
-struct compaction {
-	struct store *store;
-	bool once, dead_only;
-	MDB_txn *txn;
-	struct candidate *found;
-	size_t found_count, found_room;
-	uint64_t applied, oldest;       /* the first segment there is */
-	struct number_map accounts;     /* id + 1 -> ACCOUNT_: state records of theirs go away */
-	struct number_map dictionaries; /* id -> 1 */
-	struct relocation move;
-	uint64_t seq; /* of the newest record written here */
-	/* The segment at hand. */
-	const struct candidate *at;
-	uint64_t cost;
-	struct number_map new_accounts, new_dictionaries;
-	struct number_map new_emails; /* ids that live in it */
-	bool damaged;                 /* beyond mending */
-	const struct candidate *taken[ROUND_SEGMENTS];
-	size_t taken_count;
-};
-
-/* What is alive in a segment. Where that cannot be read, all of it is. */
-static uint64_t live_of(struct compaction *c, uint64_t segment)
-{
-	struct index_key key = key_of(segment);
-	uint64_t live = 0;
-	int error = index_get_number(c->store->index, c->txn, TABLE_SEGMENTS, key_slice(&key), &live);
-
-	return error && error != -ENOENT ? UINT64_MAX : live;
-}
-
-/* ---- Which segments ---- */
-
-static bool is_promising(struct compaction *c, const struct segment_info *info, uint64_t live)
-{
-	uint64_t before;
-
-	if (live > (c->dead_only ? 0 : info->bytes / 4 * (c->once ? 3 : 2)))
-		return false;
-	if (frames_are_held(c->store, info))
-		return false;
-	/* Found not worth it before: not again until much more of it has died. */
-	return !number_map_get(&c->store->upkeep.looked_at, info->id, &before) || live + info->bytes / 8 < before;
-}
-
-static int candidate_note(void *context, const struct segment_info *info)
-{
-	struct compaction *c = context;
-	uint64_t live = live_of(c, info->id);
-
-	if (!c->oldest)
-		c->oldest = info->id;
-	if (!info->sealed || info->last_seq > c->applied || !is_promising(c, info, live))
-		return 0;
-	if (c->found_count == c->found_room) {
-		size_t room = MAX(c->found_room * 2, 64);
-		struct candidate *grown = realloc(c->found, room * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		c->found = grown;
-		c->found_room = room;
-	}
-	c->found[c->found_count++] = (struct candidate){*info, live};
-	return 0;
-}
-
-static int by_live_share(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-	uint64_t left = x->live * MAX(y->info.bytes, 1), right = y->live * MAX(x->info.bytes, 1);
-
-	return left < right ? -1 : left > right;
-}
-
-/* ---- What is in one ---- */
-
-/* About what a snapshot of the account costs. */
-static uint64_t snapshot_cost(struct compaction *c, uint64_t account)
-{
-	struct index_key key = key_of(id_make(account, 0));
-	struct index_walk walk = {NULL};
-	uint64_t cost = ACCOUNT_COST;
-	int error = index_walk_from(c->store->index, c->txn, TABLE_MAILBOXES, key_slice(&key), &walk);
-
-	while (!error && id_account(key_number(walk.key, 0)) == account) {
-		struct mailbox_row row = {.history_modseq = 0};
-
-		if (!mailbox_row_read(walk.value, &row)) {
-			cost += MAILBOX_COST + row.pub.name.len + (uint64_t)row.pub.messages * ENTRY_COST;
-			mailbox_row_clear(&row);
-		}
-		error = index_walk_next(&walk);
-	}
-	index_walk_end(&walk);
-	return cost;
-}
-
-static int state_note(struct compaction *c, uint64_t account)
-{
-	struct index_key key = key_of(account);
-	struct account_row row;
-	struct slice value;
-	uint64_t known;
-	int error;
-
-	if (number_map_get(&c->accounts, account + 1, &known) || number_map_get(&c->new_accounts, account + 1, &known))
-		return 0;
-	error = index_get(c->store->index, c->txn, TABLE_ACCOUNTS, key_slice(&key), &value);
-	if (!error)
-		error = account_row_read(value, &row);
-	if (error && error != -ENOENT)
-		return error;
-	if (!error && row.snapshot_seq >= c->at->info.last_seq)
-		return 0;
-	c->cost += snapshot_cost(c, account);
-	return number_map_put(&c->new_accounts, account + 1, error && account ? ACCOUNT_GONE : ACCOUNT_NEEDED);
-}
-
-static int email_note(struct compaction *c, uint64_t id)
-{
-	struct index_key key = key_of(id);
-	struct email_row row;
-	struct slice value;
-	int error = index_get(c->store->index, c->txn, TABLE_EMAILS, key_slice(&key), &value);
-
-	if (error)
-		return error == -ENOENT ? 0 : error;
-	error = email_row_read(value, &row);
-	if (!error && email_is_in(&row, c->at->info.id))
-		error = number_map_put(&c->new_emails, id, 1);
-	return error;
-}
-
-static int change_look(struct compaction *c, const struct record_read *record)
-{
-	struct slice change;
-	struct change_head head;
-	struct append_entry item;
-	struct reader r;
-	uint32_t bodies_at;
-	bool state = false;
-	struct op op;
-	int error = change_split(record->payload, &change, &bodies_at);
-
-	if (error)
-		return error;
-	r = READER_INIT(change);
-	change_head_read(&r, &head);
-	while (!error && op_next(&r, &op)) {
-		struct reader items = op_list_reader(op.append.items);
-
-		state |= op.kind != OP_RELOCATE;
-		if (op.kind == OP_RELOCATE)
-			error = email_note(c, op.relocate.id);
-		while (!error && op.kind == OP_APPEND && append_entry_next(&items, &item))
-			error = email_note(c, item.email.id);
-	}
-	if (!error)
-		error = reader_error(&r);
-	return error || !state ? error : state_note(c, record->account);
-}
-
-static int record_look(void *context, const struct record_read *record)
-{
-	struct compaction *c = context;
-	struct reader r = READER_INIT(record->payload);
-
-	switch (record->kind) {
-	case RECORD_CHANGE:
-		return change_look(c, record);
-	case RECORD_SNAPSHOT_BEGIN:
-	case RECORD_SNAPSHOT_PART:
-	case RECORD_SNAPSHOT_END:
-		return state_note(c, record->account);
-	case RECORD_DICTIONARY:
-		return number_map_put(&c->new_dictionaries, reader_le32(&r), 1);
-	default:
-		return 0;
-	}
-}
-
-/* Frames that lie in it apart from their emails. */
-static int large_look(struct compaction *c)
-{
-	struct index_key key = key_of(c->at->info.id);
-	struct index_walk walk = {NULL};
-	int error = index_walk_from(c->store->index, c->txn, TABLE_LARGE, key_slice(&key), &walk);
-
-	while (!error && key_number(walk.key, 0) == c->at->info.id) {
-		error = number_map_put(&c->new_emails, key_number(walk.key, 8), 1);
-		if (!error)
-			error = index_walk_next(&walk);
-	}
-	index_walk_end(&walk);
-	return error == -ENOENT ? 0 : error;
-}
-
-static int map_merge(struct number_map *into, struct number_map *from)
-{
-	int error = 0;
-
-	for (size_t i = 0; !error && i < from->room; i++) {
-		if (from->slots[i].key)
-			error = number_map_put(into, from->slots[i].key, from->slots[i].value);
-	}
-	number_map_free(from);
-	return error;
-}
-
-/* A flipped bit is put right before anything is copied: the copy's own checksum would bless it. */
-static void damage_note(void *context, const struct log_damage *damage)
-{
-	struct compaction *c = context;
-	struct durability *log = c->store->log;
-
-	if (damage->part == LOG_SEGMENT_HEADER || damage->part == LOG_RECORD_PADDING)
-		return;
-	if (!damage->mended || log->ops->mend(log, damage))
-		c->damaged = true;
-	store_notice(c->store, c->damaged ? "journal-damaged" : "journal-bit-mended",
-		"segment %016llx offset %llu record %llu", (unsigned long long)damage->segment,
-		(unsigned long long)damage->at, (unsigned long long)damage->seq);
-}
-
-/* Takes the segment into the round when that gives back at least a quarter of it. */
-static int segment_look(struct compaction *c, const struct candidate *candidate)
-{
-	const struct segment_reading reading = {record_look, damage_note, c};
-	struct durability *log = c->store->log;
-	int error;
-
-	c->at = candidate;
-	c->cost = 0;
-	c->damaged = false;
-	error = log->ops->segment_read(log, candidate->info.id, &reading);
-	if (error == -EBADMSG) { /* a record that makes no sense */
-		c->damaged = true;
-		error = 0;
-	}
-	if (!error)
-		error = large_look(c);
-	/* Nobody knows what a damaged one holds: it stays. */
-	if (!error && !c->damaged && candidate->live + c->cost <= candidate->info.bytes / 4 * 3) {
-		c->taken[c->taken_count++] = candidate;
-		error = map_merge(&c->accounts, &c->new_accounts);
-		if (!error)
-			error = map_merge(&c->dictionaries, &c->new_dictionaries);
-		if (!error)
-			error = map_merge(&c->move.emails, &c->new_emails);
-		return error;
-	}
-	number_map_free(&c->new_accounts);
-	number_map_free(&c->new_dictionaries);
-	number_map_free(&c->new_emails);
-	return error ? error : number_map_put(&c->store->upkeep.looked_at, candidate->info.id, candidate->live);
-}
+enum { PACE_DEBT_US = 1000000, PACE_US_MIN = 2000, SEAL_LOOK_US = 1000 };
 
 /* ---- Copying ---- */
 
-static int throttle(struct compaction *c, uint64_t bytes)
+int compaction_pace(struct compaction *c, uint64_t bytes)
 {
 	uint64_t rate = MAX(c->store->settings.compact_bytes_per_s, 1);
+	int64_t now_us = thread_now_us(c->store->settings.threads);
 
 	if (upkeep_is_stopping(c->store))
 		return -ECANCELED;
-	if (!c->once)
-		upkeep_pause(c->store, (int64_t)(bytes * 1000000 / rate) + 1);
+	if (c->once)
+		return 0;
+	c->paced_us = MAX(c->paced_us, now_us - PACE_DEBT_US) + (int64_t)(bytes * 1000000 / rate) + 1;
+	if (c->paced_us > now_us + PACE_US_MIN)
+		upkeep_pause(c->store, c->paced_us - now_us);
 	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* In the order of accounts, and in them of age: what is read together comes to lie together. */
+static uint64_t *emails_sort(const struct compaction *c)
+{
+	const struct number_map *emails = &c->move.emails;
+	uint64_t *ids = malloc((emails->count + 1) * sizeof(*ids));
+	size_t count = 0;
+
+	for (size_t i = 0; ids && i < emails->room; i++) {
+		if (emails->slots[i].key)
+			ids[count++] = emails->slots[i].key;
+	}
+	if (ids)
+		qsort(ids, count, sizeof(*ids), by_number);
+	return ids;
+}
+
+static int email_move(struct compaction *c, uint64_t id)
+{
+	uint64_t bytes = 0;
+	int error = email_relocate(&c->move, id, &bytes, &c->seq);
+
+	if (error == -EBADMSG) { /* it stays, and with it its segment */
+		store_notice(c->store, "email-damaged", "%llu of account %llu", (unsigned long long)id,
+			(unsigned long long)id_account(id));
+		error = 0;
+	}
+	return error || !bytes ? error : compaction_pace(c, bytes);
 }
 
 static int emails_move(struct compaction *c)
 {
-	uint64_t ids[ROUND_SEGMENTS];
-	int error = 0;
+	uint64_t segments[REPACK_SEGMENTS_MAX], *ids = emails_sort(c);
+	int error = ids ? relocation_begin(&c->move, c->store) : -ENOMEM;
 
 	for (size_t i = 0; i < c->taken_count; i++)
-		ids[i] = c->taken[i]->info.id;
-	c->move.store = c->store;
-	c->move.segments = ids;
+		segments[i] = c->taken[i]->info.id;
+	c->move.segments = segments;
 	c->move.segment_count = c->taken_count;
-	for (size_t i = 0; !error && i < c->move.emails.room; i++) {
-		uint64_t bytes = 0;
-
-		if (c->move.emails.slots[i].key)
-			error = email_relocate(&c->move, c->move.emails.slots[i].key, &bytes, &c->seq);
-		if (error == -EBADMSG) { /* it stays, and with it its segment */
-			store_notice(c->store, "email-damaged", "%llu of account %llu",
-				(unsigned long long)c->move.emails.slots[i].key,
-				(unsigned long long)id_account(c->move.emails.slots[i].key));
-			error = 0;
-		}
-		if (!error && bytes)
-			error = throttle(c, bytes);
-	}
+	for (size_t i = 0; !error && i < c->move.emails.count; i++)
+		error = email_move(c, ids[i]);
+	relocation_end(&c->move);
+	free(ids);
 	return error;
 }
 
@@ -351,7 +116,7 @@ static int snapshots_move(struct compaction *c)
 			continue;
 		error = snapshot_write(c->store, slot->key - 1, &bytes, &c->seq);
 		if (!error)
-			error = throttle(c, bytes);
+			error = compaction_pace(c, bytes);
 	}
 	/* The number of an account that is gone is not given out again: account 0's snapshot remembers. */
 	if (!error && gone)
@@ -365,6 +130,7 @@ static int snapshots_move(struct compaction *c)
  */
 static int segments_drop(struct compaction *c)
 {
+	struct upkeep *u = &c->store->upkeep;
 	struct durability *log = c->store->log;
 	int error = store_wait_applied(c->store, log->ops->last_seq(log));
 
@@ -376,11 +142,12 @@ static int segments_drop(struct compaction *c)
 		uint64_t id = c->taken[i]->info.id;
 
 		/* Alive: something that was on its way when it was looked at. Busy: nothing durable comes after it yet. */
-		error = live_of(c, id) ? -EBUSY : log->ops->segment_drop(log, id);
+		error = compaction_row(c, id).live ? -EBUSY : log->ops->segment_drop(log, id);
 		if (error == -EBUSY)
-			error = number_map_put(&c->store->upkeep.looked_at, id, c->taken[i]->live);
+			error = number_map_put(
+				c->kind == COMPACT_LOOSE ? &u->stuck : &u->looked_at, id, c->taken[i]->row.live);
 		else if (!error)
-			number_map_delete(&c->store->upkeep.looked_at, id);
+			number_map_delete(&u->looked_at, id);
 	}
 	mdb_txn_abort(c->txn);
 	c->txn = NULL;
@@ -389,44 +156,19 @@ static int segments_drop(struct compaction *c)
 
 /* ---- A round ---- */
 
-static void txn_end(struct compaction *c)
+void compaction_txn_end(struct compaction *c)
 {
 	if (c->txn)
 		mdb_txn_abort(c->txn);
 	c->txn = NULL;
 }
 
-static int candidates_find(struct compaction *c)
+static int compact_round(struct store *store, bool once, enum compaction_kind kind, uint64_t before, size_t *ret_taken)
 {
-	struct durability *log = c->store->log;
-	int error = index_begin(c->store->index, false, &c->txn);
+	struct compaction c = {.store = store, .once = once, .kind = kind, .before = before};
+	int error = compaction_choose(&c);
 
-	if (!error)
-		error = index_applied(c->store->index, c->txn, &c->applied);
-	if (!error)
-		error = log->ops->segments(log, candidate_note, c);
-	txn_end(c);
-	if (error || !c->found_count)
-		return error;
-	qsort(c->found, c->found_count, sizeof(*c->found), by_live_share);
-	for (size_t i = 0; !error && i < c->found_count && c->taken_count < ROUND_SEGMENTS; i++) {
-		/* A transaction for each: an old one would keep the index from using its free pages again. */
-		error = index_begin(c->store->index, false, &c->txn);
-		if (!error)
-			error = segment_look(c, &c->found[i]);
-		txn_end(c);
-		if (!error)
-			error = throttle(c, c->found[i].info.bytes);
-	}
-	return error;
-}
-
-static int compact_round(struct store *store, bool once, bool dead_only, size_t *ret_taken)
-{
-	struct compaction c = {.store = store, .once = once, .dead_only = dead_only};
-	int error = candidates_find(&c);
-
-	if (!error)
+	if (!error && c.taken_count)
 		error = emails_move(&c);
 	if (!error)
 		error = dictionaries_move(&c);
@@ -445,22 +187,110 @@ static int compact_round(struct store *store, bool once, bool dead_only, size_t 
 	return error;
 }
 
-int compact_run(struct store *store, bool once)
+static int rounds_run(struct store *store, bool once, enum compaction_kind kind, uint64_t before)
 {
-	bool dead_only = false;
 	size_t taken = 1;
 	int error = 0;
 
-	if (once)
-		number_map_free(&store->upkeep.looked_at);
-	while (!error && taken) {
-		error = compact_round(store, once, dead_only, &taken);
-		/* No room to copy anything: what is wholly dead can go first. */
-		if (error == -ENOSPC && !dead_only) {
-			dead_only = true;
-			error = 0;
-			taken = 1;
-		}
+	while (!error && taken)
+		error = compact_round(store, once, kind, before, &taken);
+	return error;
+}
+
+static int segment_last(void *context, const struct segment_info *info)
+{
+	*(struct segment_info *)context = *info;
+	return 0;
+}
+
+static int segment_find(void *context, const struct segment_info *info)
+{
+	struct segment_info *wanted = context;
+
+	if (info->id == wanted->id)
+		*wanted = *info;
+	return 0;
+}
+
+/* The log does that by itself, a moment after all of it is durable. */
+static int sealed_wait(struct store *store, struct segment_info *segment)
+{
+	int error = 0;
+
+	while (!error && !segment->sealed) {
+		upkeep_pause(store, SEAL_LOOK_US);
+		if (upkeep_is_stopping(store))
+			return -ECANCELED;
+		error = store->log->ops->segments(store->log, segment_find, segment);
 	}
 	return error;
+}
+
+/* Whether enough of it came in to be packed again. */
+static int is_loose(struct store *store, const struct segment_info *segment, bool *ret_loose)
+{
+	struct compaction c = {.store = store, .once = true};
+	struct segment_row row;
+	int error = index_begin(store->index, false, &c.txn);
+
+	if (error)
+		return error;
+	row = compaction_row(&c, segment->id);
+	*ret_loose = compaction_is_loose(&c, segment, &row);
+	compaction_txn_end(&c);
+	return 0;
+}
+
+/*
+ * Ends the current segment when there is something in it to be packed again, and waits until it is sealed. A snapshot of account 0 begins the
+ * next one. *ret_before: what is appended from now on is in segments from there on.
+ */
+static int segment_turn(struct store *store, uint64_t *ret_before)
+{
+	struct durability *log = store->log;
+	struct segment_info last = {.sealed = true};
+	uint64_t bytes, seq = 0;
+	bool loose = false;
+	int error = store_wait_applied(store, log->ops->last_seq(log));
+
+	if (!error)
+		error = log->ops->segments(log, segment_last, &last);
+	*ret_before = last.id + 1;
+	if (!error && !last.sealed)
+		error = is_loose(store, &last, &loose);
+	if (error || !loose)
+		return error;
+	error = log->ops->turn(log);
+	if (!error)
+		error = snapshot_write(store, 0, &bytes, &seq);
+	if (!error)
+		error = store_wait_applied(store, seq);
+	return error ? error : sealed_wait(store, &last);
+}
+
+static int repack_run(struct store *store, bool once)
+{
+	uint64_t before = UINT64_MAX;
+	int error = 0;
+
+	if (store->settings.repack_after_s == STORE_REPACK_NEVER)
+		return 0;
+	if (once)
+		error = segment_turn(store, &before);
+	return error ? error : rounds_run(store, once, COMPACT_LOOSE, before);
+}
+
+int compact_run(struct store *store, bool once)
+{
+	int error;
+
+	if (once) {
+		number_map_free(&store->upkeep.looked_at);
+		number_map_free(&store->upkeep.stuck);
+	}
+	error = rounds_run(store, once, COMPACT_MOSTLY_DEAD, 0);
+	if (!error)
+		error = repack_run(store, once);
+	/* No room to copy anything: what is wholly dead can go. */
+	return error == -ENOSPC ? rounds_run(store, once, COMPACT_DEAD_ONLY, 0) : error;
 }

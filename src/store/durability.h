@@ -108,6 +108,8 @@ struct durability_ops {
 	 */
 	int (*append)(struct durability *d, struct record *record, const struct slice *parts, size_t part_count,
 		bool small_reserve);
+	/* The next record begins a new segment, so that the current one gets sealed; nothing when it is empty. -ENOSPC: none can be had now. */
+	int (*turn)(struct durability *d);
 	uint64_t (*durable_seq)(struct durability *d);
 	uint64_t (*last_seq)(struct durability *d);      /* newest number given out */
 	int (*wait)(struct durability *d, uint64_t seq); /* until durable; -EIO after `failed` */

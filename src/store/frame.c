@@ -1,38 +1,33 @@
 /*
- * Frames: pieces of bodies as they lie in the journal. A frame is: codec (0 as it is, 1 zstd, 2 in parts), le32 dictionary (0: none), le32 bytes
- * when unpacked, le32 CRC-32C of what follows; then the stored bytes.
+ * Frames: pieces of bodies as they lie in the journal. A frame is: codec (0 as it is, 1 zstd, 2 in parts, 3 LZ4; and 128 when it was packed
+ * tightly), le32 dictionary (0: none), le32 bytes when unpacked, le32 CRC-32C of what follows; then the stored bytes.
  *
  * In parts: the base64 in it is kept as what it stands for (encoded.h), apart from the text, as the two have nothing in common that compression
- * could use. A byte says which of the two are compressed (1 text, 2 bytes); varints: bytes of the runs, of the text unpacked, of the text
- * as stored, of the bytes unpacked; then runs, text, bytes. The dictionary is the text's.
+ * could use. A byte says how the two are compressed (1 the text by zstd, 4 by LZ4, 2 the bytes by zstd, 8 by LZ4); varints: bytes of the runs, of
+ * the text unpacked, of the text as stored, of the bytes unpacked; then runs, text, bytes. The dictionary is the text's.
  */
-#include <zstd.h>
-
 #include "base/base64.h"
 #include "base/hash.h"
 #include "store/body.h"
 #include "store/dictionary.h"
 #include "store/encoded.h"
+#include "store/squeeze.h"
 
 enum {
 	CODEC_PLAIN,
 	CODEC_ZSTD,
 	CODEC_PARTS,
-	TEXT_ZSTD = 1,
-	BYTES_ZSTD = 2,
+	CODEC_LZ4,
+	CODEC_TIGHT = 0x80,
 	PARTS_HEAD_BYTES = 1 + 4 * 5,
 	PART_MAX = FRAME_RAW_BYTES + BASE64_SLACK,
-	SAMPLE_PIECES = 4,
-	SAMPLE_BYTES = 512,
-	SAMPLE_WORTH = 4096,
-	SAMPLE_PAIRS = 9216,             /* 8,192 where all are equally frequent, give or take 90 */
 	STORED_MAX = 2 * FRAME_RAW_BYTES /* what does not shrink is stored as it is, with little about it */
 };
+static const unsigned char codec_of[] = {CODEC_PLAIN, CODEC_ZSTD, CODEC_LZ4}; /* by enum squeezed */
+static const unsigned char part_bits[] = {0, 1, 4};                           /* of the text; twice that of the bytes */
 
 struct frame_contexts {
-	ZSTD_CCtx *pack;
-	/* Two, as one that comes from something else takes a dictionary for cold, and reads slower for fetching it ahead. */
-	ZSTD_DCtx *unpack, *unpack_with; /* a dictionary */
+	struct squeeze_contexts squeeze;
 	struct encoded parts;
 	struct buffer stored; /* a frame as it was read */
 };
@@ -41,9 +36,7 @@ static void contexts_free(struct frame_contexts *c)
 {
 	if (!c)
 		return;
-	ZSTD_freeCCtx(c->pack);
-	ZSTD_freeDCtx(c->unpack);
-	ZSTD_freeDCtx(c->unpack_with);
+	squeeze_contexts_free(&c->squeeze);
 	buffer_free(&c->parts.runs);
 	buffer_free(&c->parts.text);
 	buffer_free(&c->parts.bytes);
@@ -66,10 +59,7 @@ static struct frame_contexts *contexts_take(struct dictionaries *d)
 		return NULL;
 	c->parts = (struct encoded){BUFFER_INIT(PART_MAX), BUFFER_INIT(PART_MAX), BUFFER_INIT(PART_MAX)};
 	c->stored = BUFFER_INIT(STORED_MAX + BASE64_SLACK);
-	c->pack = ZSTD_createCCtx();
-	c->unpack = ZSTD_createDCtx();
-	c->unpack_with = ZSTD_createDCtx();
-	if (c->pack && c->unpack && c->unpack_with)
+	if (squeeze_contexts_make(&c->squeeze) == 0)
 		return c;
 	contexts_free(c);
 	return NULL;
@@ -103,69 +93,35 @@ static void put_header(char *at, unsigned codec, uint32_t dictionary, size_t raw
 	}
 }
 
-/*
- * Pictures and packed documents: all bytes are about as frequent. zstd would find nothing in them either, but takes longer to find that. Seen in
- * a sample by how many pairs of equal bytes there are. (Of the corpus' attachments, 6.8 MB, a quarter is taken for such, of which zstd would have
- * saved 4 KB.)
- */
-static bool looks_packed(struct slice raw)
+/* ---- Packing ---- */
+
+/* A text that has a dictionary is a whole message, or what is text in it, and not a large one. */
+static struct squeeze_how how_for_text(const struct frame_packing *packing, struct slice text, bool whole_message)
 {
-	uint16_t seen[256] = {0};
-	size_t step = raw.len / SAMPLE_PIECES;
-	uint32_t pairs = 0;
+	bool fits = whole_message && text.len <= DICTIONARY_MESSAGE_MAX;
 
-	if (raw.len < SAMPLE_WORTH)
-		return false;
-	for (size_t piece = 0; piece < SAMPLE_PIECES; piece++) {
-		const char *at = raw.at + piece * step;
-
-		for (size_t i = 0; i < SAMPLE_BYTES; i++)
-			pairs += seen[(unsigned char)at[i]]++;
-	}
-	return pairs < SAMPLE_PAIRS;
+	return (struct squeeze_how){packing->fast, packing->text_level, fits ? packing->dictionary : NULL};
 }
 
-/* Compresses `raw` to `to` (a dictionary has its level in it), or copies it there when it does not shrink; says which. Returns the bytes stored. */
-static size_t squeeze(struct frame_contexts *c, const struct dictionary *dictionary, int level, struct slice raw,
-	char *to, bool *ret_smaller)
+static uint32_t dictionary_id(
+	const struct frame_packing *packing, const struct squeeze_how *how, enum squeezed squeezed)
 {
-	size_t room = ZSTD_compressBound(raw.len), bytes;
-
-	if (level == BYTES_LEVEL && looks_packed(raw))
-		bytes = raw.len;
-	else if (dictionary)
-		bytes = ZSTD_compress_usingCDict(c->pack, to, room, raw.at, raw.len, dictionary->pack);
-	else
-		bytes = ZSTD_compressCCtx(c->pack, to, room, raw.at, raw.len, level);
-	*ret_smaller = !ZSTD_isError(bytes) && bytes < raw.len;
-	if (*ret_smaller)
-		return bytes;
-	if (raw.len)
-		memcpy(to, raw.at, raw.len);
-	return raw.len;
+	return squeezed == SQUEEZED_ZSTD && how->dictionary ? packing->dictionary_id : 0;
 }
 
-/* A small message, or what is text in it, is compressed with the dictionary, and is what one is made from. */
-static const struct dictionary *dictionary_for(struct store *store, struct slice text, bool whole_message)
+static int pack_whole(struct frame_contexts *c, const struct frame_packing *packing, struct slice raw,
+	bool whole_message, struct buffer *out)
 {
-	if (!whole_message || text.len > DICTIONARY_MESSAGE_MAX)
-		return NULL;
-	dictionary_sample(store, DICTIONARY_MESSAGES, text);
-	return dictionary_current(store, DICTIONARY_MESSAGES);
-}
-
-static int pack_whole(
-	struct frame_contexts *c, const struct dictionary *dictionary, struct slice raw, struct buffer *out)
-{
-	char *room = buffer_room(out, FRAME_HEADER_BYTES + ZSTD_compressBound(raw.len));
-	bool smaller;
+	struct squeeze_how how = how_for_text(packing, raw, whole_message);
+	char *room = buffer_room(out, FRAME_HEADER_BYTES + squeeze_room(raw.len));
+	enum squeezed squeezed;
 	size_t bytes;
 
 	if (!room)
 		return buffer_error(out);
-	bytes = squeeze(c, dictionary, TEXT_LEVEL, raw, room + FRAME_HEADER_BYTES, &smaller);
-	put_header(room, smaller ? CODEC_ZSTD : CODEC_PLAIN, smaller && dictionary ? dictionary->id : 0, raw.len,
-		room + FRAME_HEADER_BYTES, bytes);
+	bytes = squeeze(&c->squeeze, &how, raw, room + FRAME_HEADER_BYTES, &squeezed);
+	put_header(room, codec_of[squeezed] | (packing->tight ? CODEC_TIGHT : 0),
+		dictionary_id(packing, &how, squeezed), raw.len, room + FRAME_HEADER_BYTES, bytes);
 	buffer_added(out, FRAME_HEADER_BYTES + bytes);
 	return 0;
 }
@@ -178,22 +134,37 @@ static char *put_varint(char *to, uint64_t value)
 	return to;
 }
 
-static int pack_parts(struct frame_contexts *c, const struct dictionary *dictionary, size_t raw, struct buffer *out)
+/* What base64 stood for. */
+static size_t squeeze_bytes(struct frame_contexts *c, const struct frame_packing *packing, struct slice bytes, char *to,
+	enum squeezed *ret_squeezed)
+{
+	struct squeeze_how how = {packing->fast, packing->bytes_level, NULL};
+
+	if (!squeeze_is_vain(bytes))
+		return squeeze(&c->squeeze, &how, bytes, to, ret_squeezed);
+	*ret_squeezed = SQUEEZED_NOT;
+	memcpy(to, bytes.at, bytes.len);
+	return bytes.len;
+}
+
+static int pack_parts(struct frame_contexts *c, const struct frame_packing *packing, size_t raw, bool whole_message,
+	struct buffer *out)
 {
 	struct slice runs = buffer_slice(&c->parts.runs), text = buffer_slice(&c->parts.text);
 	struct slice bytes = buffer_slice(&c->parts.bytes);
-	size_t text_room = ZSTD_compressBound(text.len), text_stored, bytes_stored;
-	char *room = buffer_room(
-		out, FRAME_HEADER_BYTES + PARTS_HEAD_BYTES + runs.len + text_room + ZSTD_compressBound(bytes.len));
+	struct squeeze_how how = how_for_text(packing, text, whole_message);
+	size_t text_stored;
+	char *room = buffer_room(out,
+		FRAME_HEADER_BYTES + PARTS_HEAD_BYTES + runs.len + squeeze_room(text.len) + squeeze_room(bytes.len));
 	char *head, *to, *text_at;
-	bool text_smaller, bytes_smaller;
+	enum squeezed text_squeezed, bytes_squeezed;
 
 	if (!room)
 		return buffer_error(out);
 	head = room + FRAME_HEADER_BYTES;
 	/* Only when the text is stored its length is known, which comes before it: it is moved to its place then. */
 	text_at = head + PARTS_HEAD_BYTES + runs.len;
-	text_stored = squeeze(c, dictionary, TEXT_LEVEL, text, text_at, &text_smaller);
+	text_stored = squeeze(&c->squeeze, &how, text, text_at, &text_squeezed);
 	to = put_varint(head + 1, runs.len);
 	to = put_varint(to, text.len);
 	to = put_varint(to, text_stored);
@@ -201,52 +172,73 @@ static int pack_parts(struct frame_contexts *c, const struct dictionary *diction
 	memcpy(to, runs.at, runs.len);
 	memmove(to + runs.len, text_at, text_stored);
 	to += runs.len + text_stored;
-	bytes_stored = squeeze(c, NULL, BYTES_LEVEL, bytes, to, &bytes_smaller);
-	to += bytes_stored;
-	*head = (char)((text_smaller ? TEXT_ZSTD : 0) | (bytes_smaller ? BYTES_ZSTD : 0));
-	put_header(room, CODEC_PARTS, text_smaller && dictionary ? dictionary->id : 0, raw, head, (size_t)(to - head));
+	to += squeeze_bytes(c, packing, bytes, to, &bytes_squeezed);
+	*head = (char)(part_bits[text_squeezed] | part_bits[bytes_squeezed] << 1);
+	put_header(room, CODEC_PARTS | (packing->tight ? CODEC_TIGHT : 0), dictionary_id(packing, &how, text_squeezed),
+		raw, head, (size_t)(to - head));
 	buffer_added(out, (size_t)(to - room));
 	return 0;
 }
 
-int frame_pack(struct store *store, struct slice raw, bool whole_message, struct buffer *out)
+int frame_pack_as(struct store *store, const struct frame_packing *packing, struct slice raw, bool whole_message,
+	struct buffer *out)
 {
-	struct dictionaries *d = &store->dictionaries;
-	struct frame_contexts *c = contexts_take(d);
+	struct frame_contexts *c = contexts_take(&store->dictionaries);
+	bool in_parts;
 	int error;
 
 	if (!c)
 		return -ENOMEM;
-	if (encoded_split(raw, &c->parts))
-		error = pack_parts(c, dictionary_for(store, buffer_slice(&c->parts.text), whole_message), raw.len, out);
-	else
-		error = pack_whole(c, dictionary_for(store, raw, whole_message), raw, out);
-	contexts_give(d, c);
+	in_parts = encoded_split(raw, &c->parts);
+	if (whole_message)
+		dictionary_sample(store, DICTIONARY_MESSAGES, in_parts ? buffer_slice(&c->parts.text) : raw);
+	error = in_parts ? pack_parts(c, packing, raw.len, whole_message, out)
+			 : pack_whole(c, packing, raw, whole_message, out);
+	contexts_give(&store->dictionaries, c);
 	return error;
 }
 
-/* Unpacks to `room`, exactly `raw` bytes. */
-static int expand(
-	struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored, char *room, size_t raw)
+int frame_pack(struct store *store, struct slice raw, bool whole_message, struct buffer *out)
 {
-	size_t bytes;
+	struct frame_packing packing = {.fast = store->settings.repack_after_s != STORE_REPACK_NEVER,
+		.text_level = TEXT_LEVEL,
+		.bytes_level = BYTES_LEVEL};
+	const struct dictionary *dictionary = packing.fast ? NULL : dictionary_current(store, DICTIONARY_MESSAGES);
 
-	if (dictionary)
-		bytes = ZSTD_decompress_usingDDict(
-			c->unpack_with, room, raw, stored.at, stored.len, dictionary->unpack);
-	else
-		bytes = ZSTD_decompressDCtx(c->unpack, room, raw, stored.at, stored.len);
-	return ZSTD_isError(bytes) || bytes != raw ? -EBADMSG : 0;
+	if (dictionary) {
+		packing.dictionary = dictionary->pack;
+		packing.dictionary_id = dictionary->id;
+	}
+	return frame_pack_as(store, &packing, raw, whole_message, out);
+}
+
+bool frame_is_tight(struct slice stored)
+{
+	return stored.len && (unsigned char)*stored.at & CODEC_TIGHT;
+}
+
+/* ---- Unpacking ---- */
+
+/* False: no such way. */
+static bool squeezed_of(unsigned bits, enum squeezed *ret_squeezed)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(part_bits); i++) {
+		if (part_bits[i] == bits) {
+			*ret_squeezed = (enum squeezed)i;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* A part: where it is stored, or unpacked to `scratch` when it is compressed. Either way with BASE64_SLACK readable bytes behind it. */
 static int part_load(struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored, size_t raw,
-	bool is_compressed, struct buffer *scratch, struct slice *ret_part)
+	enum squeezed squeezed, struct buffer *scratch, struct slice *ret_part)
 {
 	char *room;
 	int error;
 
-	if (!is_compressed) {
+	if (squeezed == SQUEEZED_NOT) {
 		if (stored.len != raw)
 			return -EBADMSG;
 		*ret_part = stored;
@@ -257,7 +249,7 @@ static int part_load(struct frame_contexts *c, const struct dictionary *dictiona
 	if (!room)
 		return buffer_error(scratch);
 	memset(room + raw, 0, BASE64_SLACK);
-	error = expand(c, dictionary, stored, room, raw);
+	error = expand(&c->squeeze, squeezed, dictionary ? dictionary->unpack : NULL, stored, room, raw);
 	if (!error)
 		*ret_part = slice_make(room, raw);
 	return error;
@@ -271,21 +263,24 @@ static int unpack_parts(struct frame_contexts *c, const struct dictionary *dicti
 	uint64_t runs_len = reader_varint(&r), text_raw = reader_varint(&r);
 	uint64_t text_stored = reader_varint(&r), bytes_raw = reader_varint(&r);
 	struct slice runs = reader_bytes(&r, (size_t)runs_len), text = reader_bytes(&r, (size_t)text_stored), bytes;
+	enum squeezed of_text, of_bytes;
 	int error;
 
-	if (reader_error(&r) || how > (TEXT_ZSTD | BYTES_ZSTD) || text_raw > raw || bytes_raw > raw)
+	if (reader_error(&r) || how > 15 || !squeezed_of(how & 5, &of_text) || !squeezed_of(how >> 1 & 5, &of_bytes) ||
+		text_raw > raw || bytes_raw > raw)
 		return -EBADMSG;
-	error = part_load(c, dictionary, text, (size_t)text_raw, how & TEXT_ZSTD, &c->parts.text, &text);
+	error = part_load(c, dictionary, text, (size_t)text_raw, of_text, &c->parts.text, &text);
 	if (!error)
-		error = part_load(c, NULL, r.rest, (size_t)bytes_raw, how & BYTES_ZSTD, &c->parts.bytes, &bytes);
+		error = part_load(c, NULL, r.rest, (size_t)bytes_raw, of_bytes, &c->parts.bytes, &bytes);
 	return error ? error : encoded_join(runs, text, bytes, raw, out);
 }
 
-static int unpack_whole(struct frame_contexts *c, const struct dictionary *dictionary, struct slice stored,
-	uint32_t raw, struct buffer *out)
+static int unpack_whole(struct frame_contexts *c, enum squeezed squeezed, const struct dictionary *dictionary,
+	struct slice stored, uint32_t raw, struct buffer *out)
 {
 	char *room = buffer_room(out, raw);
-	int error = room ? expand(c, dictionary, stored, room, raw) : buffer_error(out);
+	int error = room ? expand(&c->squeeze, squeezed, dictionary ? dictionary->unpack : NULL, stored, room, raw)
+			 : buffer_error(out);
 
 	if (!error)
 		buffer_added(out, raw);
@@ -305,11 +300,11 @@ static int unpack(
 	struct store *store, struct frame_contexts *c, struct slice stored, uint32_t raw_expected, struct buffer *out)
 {
 	struct reader r = READER_INIT(stored);
-	unsigned codec = reader_u8(&r);
+	unsigned codec = reader_u8(&r) & ~(unsigned)CODEC_TIGHT;
 	uint32_t id = reader_le32(&r), raw = reader_le32(&r), crc = reader_le32(&r);
 	const struct dictionary *dictionary = NULL;
 
-	if (reader_error(&r) || raw > FRAME_RAW_BYTES || raw != raw_expected || codec > CODEC_PARTS ||
+	if (reader_error(&r) || raw > FRAME_RAW_BYTES || raw != raw_expected || codec > CODEC_LZ4 ||
 		crc != crc32c(0, r.rest.at, r.rest.len))
 		return -EBADMSG;
 	if (codec == CODEC_PLAIN)
@@ -321,7 +316,7 @@ static int unpack(
 	}
 	if (codec == CODEC_PARTS)
 		return unpack_parts(c, dictionary, r.rest, raw, out);
-	return unpack_whole(c, dictionary, r.rest, raw, out);
+	return unpack_whole(c, codec == CODEC_LZ4 ? SQUEEZED_LZ4 : SQUEEZED_ZSTD, dictionary, r.rest, raw, out);
 }
 
 /* Into memory that is used again and again: it stays in the processor's cache. */
@@ -342,6 +337,26 @@ static int stored_read(struct store *store, const struct frame_ref *ref, struct 
 	memset(room + ref->stored_bytes, 0, BASE64_SLACK);
 	buffer_added(stored, ref->stored_bytes);
 	return 0;
+}
+
+int frame_unpack_stored(struct store *store, struct slice stored, uint32_t raw_bytes, struct buffer *out)
+{
+	struct frame_contexts *c = contexts_take(&store->dictionaries);
+	char *room;
+	int error;
+
+	if (!c)
+		return -ENOMEM;
+	buffer_reset(&c->stored);
+	room = buffer_room(&c->stored, stored.len + BASE64_SLACK);
+	error = room ? 0 : buffer_error(&c->stored);
+	if (!error) {
+		memcpy(room, stored.at, stored.len);
+		memset(room + stored.len, 0, BASE64_SLACK);
+		error = unpack(store, c, slice_make(room, stored.len), raw_bytes, out);
+	}
+	contexts_give(&store->dictionaries, c);
+	return error;
 }
 
 int frame_unpack(struct store *store, const struct frame_ref *ref, struct buffer *out)

@@ -8,7 +8,7 @@
 #include "base/codec.h"
 #include "base/hash.h"
 
-enum { INDEX_FORMAT = 2, INDEX_READERS = 1024, PATH_ROOM = 4096, ROOM_BYTES = 1 << 20 };
+enum { INDEX_FORMAT = 3, INDEX_READERS = 1024, PATH_ROOM = 4096, ROOM_BYTES = 1 << 20 };
 
 static const char *const table_names[TABLE_COUNT] = {[TABLE_META] = "meta",
 	[TABLE_IDENTITIES] = "identities",
@@ -415,6 +415,44 @@ int index_put_number(struct index *index, MDB_txn *txn, enum index_table table, 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (char)(number >> (8 * i));
 	return index_put(index, txn, table, key, slice_make(bytes, sizeof(bytes)));
+}
+
+int segment_row_read(struct slice value, struct segment_row *ret_row)
+{
+	struct reader r = READER_INIT(value);
+
+	ret_row->live = reader_le64(&r);
+	ret_row->loose = reader_le64(&r);
+	return reader_error(&r);
+}
+
+int index_segment_get(struct index *index, MDB_txn *txn, uint64_t segment, struct segment_row *ret_row)
+{
+	struct index_key key = key_of(segment);
+	struct slice value;
+	int error = index_get(index, txn, TABLE_SEGMENTS, key_slice(&key), &value);
+
+	*ret_row = (struct segment_row){0, 0};
+	if (!error)
+		error = segment_row_read(value, ret_row);
+	return error == -ENOENT ? 0 : error;
+}
+
+int index_segment_put(struct index *index, MDB_txn *txn, uint64_t segment, const struct segment_row *row)
+{
+	struct index_key key = key_of(segment);
+	struct buffer value = BUFFER_INIT(sizeof(*row));
+	int error;
+
+	if (!row->live)
+		return index_delete(index, txn, TABLE_SEGMENTS, key_slice(&key));
+	buffer_put_le64(&value, row->live);
+	buffer_put_le64(&value, row->loose);
+	error = buffer_error(&value);
+	if (!error)
+		error = index_put(index, txn, TABLE_SEGMENTS, key_slice(&key), buffer_slice(&value));
+	buffer_free(&value);
+	return error;
 }
 
 int index_applied(struct index *index, MDB_txn *txn, uint64_t *ret_seq)

@@ -29,7 +29,7 @@ enum index_table {
 	TABLE_EXPUNGED, /* mailbox, modseq, uid -> entry row; uid 0: who and when, a head of a change */
 	TABLE_EXPIRY, /* ms, mailbox, modseq -> nothing: what is kept in EXPUNGED since when. Modseq 0: a deleted account */
 	TABLE_THREADS,      /* account, hash of a message id -> le64 thread */
-	TABLE_SEGMENTS,     /* segment -> le64 bytes of emails in it that somebody has */
+	TABLE_SEGMENTS,     /* segment -> struct segment_row */
 	TABLE_LARGE,        /* segment, email -> nothing: the segment has a frame of the email, whose home is another */
 	TABLE_DICTIONARIES, /* be32 id -> le64 segment of its newest record, zstd dictionary */
 	TABLE_COUNT
@@ -104,6 +104,19 @@ MUST_CHECK int index_get_number(
 	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, uint64_t *ret_number);
 MUST_CHECK int index_put_number(
 	struct index *index, MDB_txn *txn, enum index_table table, struct slice key, uint64_t number);
+
+/* What lies in a segment of the journal. */
+struct segment_row {
+	uint64_t live; /* bytes of emails that somebody has */
+	uint64_t
+		loose; /* bytes of frames that came in, rather than being copied there, and so may be packed again; some may be gone */
+};
+MUST_CHECK int index_segment_get(struct index *index, MDB_txn *txn, uint64_t segment,
+	struct segment_row *ret_row); /* zeros when there is none */
+/* Of one in which nothing lives there is no row. */
+MUST_CHECK int index_segment_put(struct index *index, MDB_txn *txn, uint64_t segment, const struct segment_row *row);
+MUST_CHECK int segment_row_read(struct slice value, struct segment_row *ret_row); /* -EBADMSG */
+
 /* How far the index reaches; 0: nothing yet. */
 MUST_CHECK int index_applied(struct index *index, MDB_txn *txn, uint64_t *ret_seq);
 

@@ -2,12 +2,12 @@
 #include "store/ids.h"
 #include "store/index_rows_more.h"
 
-static int live_add(struct index_rows *rows, uint64_t segment, uint64_t bytes)
+static int bytes_add(struct number_map *map, uint64_t segment, uint64_t bytes)
 {
 	uint64_t so_far = 0;
 
-	(void)number_map_get(&rows->live, segment, &so_far);
-	return segment ? number_map_put(&rows->live, segment, so_far + bytes) : 0;
+	(void)number_map_get(map, segment, &so_far);
+	return segment ? number_map_put(map, segment, so_far + bytes) : 0;
 }
 
 /* For whoever keeps what is made of emails; a relocation is one of each. */
@@ -36,14 +36,14 @@ static int email_count(struct index_rows *rows, uint64_t id, const struct email_
 	struct reader r = op_list_reader(row->frames);
 	uint64_t home_bytes = email_row_home_bytes(row);
 	struct frame_ref ref;
-	int error = live_add(rows, row->home, in ? home_bytes : -home_bytes);
+	int error = bytes_add(&rows->live, row->home, in ? home_bytes : -home_bytes);
 
 	if (!error)
 		error = email_note(rows, id, in ? INDEX_EMAIL_CAME : INDEX_EMAIL_WENT);
 	while (!error && frame_ref_next(&r, &ref)) {
 		uint64_t bytes = ref.stored_bytes;
 
-		error = live_add(rows, ref.place.segment, in ? bytes : -bytes);
+		error = bytes_add(&rows->live, ref.place.segment, in ? bytes : -bytes);
 		if (!error && ref.place.segment != row->home)
 			error = large_mark(rows, &ref, id, in);
 	}
@@ -87,7 +87,20 @@ int index_email_put(struct index_rows *rows, uint64_t id, const struct email_row
 			       rows->index, rows->txn, TABLE_EMAILS, key_slice(&key), buffer_slice(&rows->scratch));
 }
 
-int index_email(struct rows *base, const struct email_description *email, const struct folding *record)
+/* Frames as they came in: to be packed again. */
+static int loose_count(struct index_rows *rows, struct op_list frames)
+{
+	struct reader r = op_list_reader(frames);
+	struct frame_ref ref;
+	int error = 0;
+
+	while (!error && frame_ref_next(&r, &ref))
+		error = bytes_add(&rows->loose, ref.place.segment, ref.stored_bytes);
+	return error;
+}
+
+static int email_store(
+	struct rows *base, const struct email_description *email, const struct folding *record, bool loose)
 {
 	struct index_rows *rows = index_rows_of(base);
 	struct email_row row = {.thread = email->thread,
@@ -106,7 +119,14 @@ int index_email(struct rows *base, const struct email_description *email, const 
 	frames_resolve(email->frames, record, &rows->frames);
 	row.frames = (struct op_list){email->frames.count, buffer_slice(&rows->frames)};
 	error = buffer_error(&rows->frames);
+	if (!error && loose)
+		error = loose_count(rows, row.frames);
 	return error ? error : index_email_put(rows, email->id, &row);
+}
+
+int index_email(struct rows *base, const struct email_description *email, const struct folding *record)
+{
+	return email_store(base, email, record, true);
 }
 
 int index_relocate(struct rows *base, const struct email_description *email, const struct folding *record)
@@ -117,13 +137,13 @@ int index_relocate(struct rows *base, const struct email_description *email, con
 	int error;
 
 	if (rows->rebuilding)
-		return index_email(base, email, record);
+		return email_store(base, email, record, false);
 	/* Purged since the compactor looked: it stays dead. */
 	error = index_get(rows->index, rows->txn, TABLE_EMAILS, key_slice(&key), &value);
 	if (error)
 		return error == -ENOENT ? 0 : error;
 	error = index_email_forget(rows, email->id);
-	return error ? error : index_email(base, email, record);
+	return error ? error : email_store(base, email, record, false);
 }
 
 /* One row of the history goes; so does its email when nothing else has it. */

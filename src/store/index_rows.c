@@ -332,6 +332,7 @@ void index_rows_start(struct index_rows *rows, MDB_txn *txn)
 {
 	index_account_forget(rows);
 	number_map_free(&rows->live);
+	number_map_free(&rows->loose);
 	number_map_free(&rows->emails);
 	rows->next_account = 0;
 	rows->rows.account = UINT64_MAX;
@@ -406,17 +407,19 @@ static int live_write(struct index_rows *rows)
 
 	for (size_t i = 0; !error && i < rows->live.room; i++) {
 		const struct number_slot *slot = &rows->live.slots[i];
-		struct index_key key = key_of(slot->key);
-		uint64_t live = 0;
+		struct segment_row row;
+		uint64_t loose = 0;
 
-		if (!slot->key || !slot->value)
+		if (!slot->key)
 			continue;
-		error = index_get_number(rows->index, rows->txn, TABLE_SEGMENTS, key_slice(&key), &live);
-		if (error && error != -ENOENT)
-			break;
-		live += slot->value;
-		error = live ? index_put_number(rows->index, rows->txn, TABLE_SEGMENTS, key_slice(&key), live)
-			     : index_delete(rows->index, rows->txn, TABLE_SEGMENTS, key_slice(&key));
+		(void)number_map_get(&rows->loose, slot->key, &loose);
+		if (!slot->value && !loose)
+			continue;
+		error = index_segment_get(rows->index, rows->txn, slot->key, &row);
+		row.live += slot->value;
+		row.loose += loose;
+		if (!error)
+			error = index_segment_put(rows->index, rows->txn, slot->key, &row);
 	}
 	return error;
 }

@@ -24,6 +24,7 @@ struct index_rows {
 	bool subscriptions_known, subscriptions_dirty;
 	struct index_walk entries;
 	struct number_map live;   /* segment -> change of its live bytes, modulo 2^64 */
+	struct number_map loose;  /* segment -> bytes of frames that came in; each is in `live`, too */
 	struct number_map emails; /* account -> emails put, and in the upper half dropped */
 	uint64_t next_account;    /* 0: unchanged */
 	struct buffer scratch, frames;

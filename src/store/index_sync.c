@@ -165,12 +165,34 @@ static int email_add(struct index *index, MDB_txn *txn, struct number_map *live,
 	return error;
 }
 
+/* What emails do not tell: it stays as it is known. */
+static int loose_keep(struct index *index, MDB_txn *txn, struct number_map *loose)
+{
+	struct index_walk walk = {NULL};
+	int error = index_walk_from(index, txn, TABLE_SEGMENTS, (struct slice){NULL, 0}, &walk);
+
+	while (!error || error == -EBADMSG) {
+		struct segment_row row = {0, 0};
+
+		/* One that cannot be read: unknown. */
+		if (error || segment_row_read(walk.value, &row))
+			row.loose = 0;
+		error = row.loose ? number_map_put(loose, key_number(walk.key, 0), row.loose) : 0;
+		if (!error)
+			error = index_walk_next(&walk);
+	}
+	index_walk_end(&walk);
+	return error == -ENOENT ? 0 : error;
+}
+
 int index_live_recount(struct index *index, MDB_txn *txn)
 {
-	struct number_map live = {NULL, 0, 0};
+	struct number_map live = {NULL, 0, 0}, loose = {NULL, 0, 0};
 	struct index_walk walk = {NULL};
-	int error = index_error(mdb_drop(txn, index->tables[TABLE_SEGMENTS], 0));
+	int error = loose_keep(index, txn, &loose);
 
+	if (!error)
+		error = index_error(mdb_drop(txn, index->tables[TABLE_SEGMENTS], 0));
 	if (!error)
 		error = index_error(mdb_drop(txn, index->tables[TABLE_LARGE], 0));
 	if (!error)
@@ -184,11 +206,14 @@ int index_live_recount(struct index *index, MDB_txn *txn)
 	index_walk_end(&walk);
 	error = error == -ENOENT ? 0 : error;
 	for (size_t i = 0; !error && i < live.room; i++) {
-		struct index_key key = key_of(live.slots[i].key);
+		uint64_t segment = live.slots[i].key;
+		struct segment_row row = {live.slots[i].value, 0};
 
-		if (live.slots[i].key && live.slots[i].value)
-			error = index_put_number(index, txn, TABLE_SEGMENTS, key_slice(&key), live.slots[i].value);
+		(void)number_map_get(&loose, segment, &row.loose);
+		if (segment && row.live)
+			error = index_segment_put(index, txn, segment, &row);
 	}
 	number_map_free(&live);
+	number_map_free(&loose);
 	return error;
 }

@@ -55,6 +55,17 @@ static int row_copy(struct store *store, uint64_t id, struct buffer *bytes, stru
 	return error ? error : email_row_read(buffer_slice(bytes), ret_row);
 }
 
+int relocation_begin(struct relocation *r, struct store *store)
+{
+	r->store = store;
+	return repacking_begin(&r->repacking, store);
+}
+
+void relocation_end(struct relocation *r)
+{
+	repacking_end(&r->repacking);
+}
+
 static int frame_read(struct store *store, const struct frame_ref *ref, struct buffer *body)
 {
 	struct durability *log = store->log;
@@ -79,6 +90,8 @@ static int frames_move(
 			buffer_reset(body);
 			error = frame_read(r->store, &ref, body);
 			*bytes += ref.stored_bytes;
+			if (!error)
+				error = frame_repack(&r->repacking, row->frames.count == 1, &ref, body);
 			if (!error && row->frames.count > 1)
 				error = frame_write(r->store, buffer_slice(body), &ref);
 			else

@@ -23,6 +23,7 @@ struct store_settings store_settings_default(void)
 		.pending_bytes_max = 536870912,
 		.resident_accounts = 20000,
 		.compact_bytes_per_s = 16777216,
+		.repack_after_s = 86400,
 		.search_batch = 128,
 		.body_cache_bytes = 67108864};
 }
@@ -476,9 +477,10 @@ static void live_count(struct store *store, struct store_stats *stats)
 		return;
 	for (error = index_walk_from(store->index, txn, TABLE_SEGMENTS, (struct slice){NULL, 0}, &walk); !error;
 		error = index_walk_next(&walk)) {
-		struct reader r = READER_INIT(walk.value);
+		struct segment_row row;
 
-		stats->live_bytes += reader_le64(&r);
+		if (segment_row_read(walk.value, &row) == 0)
+			stats->live_bytes += row.live;
 	}
 	index_walk_end(&walk);
 	mdb_txn_abort(txn);

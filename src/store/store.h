@@ -34,6 +34,7 @@ enum {
 	STORE_DESCRIPTION_DICTIONARY_BYTES_MAX = 16384, /* of descriptions */
 };
 
+#define STORE_REPACK_NEVER UINT64_MAX
 struct store_settings {
 	struct slice dir;           /* the data directory; made when it is not there */
 	unsigned shards;            /* threads that hold accounts; may differ from start to start */
@@ -46,10 +47,15 @@ struct store_settings {
 		pending_bytes_max; /* of changes that are not in the index yet; beyond, mail is refused, an eighth later everything: 536,870,912 */
 	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
 	uint64_t compact_bytes_per_s; /* rate limit of compaction: 16,777,216 */
-	uint64_t search_batch;        /* emails that wait before they go into the search index: 128; 0: there is none */
-	bool flags_unsynced;          /* account_seq() passes over changes of flags alone: nobody waits for them */
-	uint64_t body_cache_bytes;    /* of unpacked bodies that are read again and again: 67,108,864; 0: none */
-	uint64_t index_bytes_max;     /* the index's file grows no larger; 0: as large as the disk lets it */
+	/*
+	 * What comes in is packed fast, and again, tightly, when it is so old: 86,400 (a day). STORE_REPACK_NEVER: it is packed well at once,
+	 * and stays so.
+	 */
+	uint64_t repack_after_s;
+	uint64_t search_batch;     /* emails that wait before they go into the search index: 128; 0: there is none */
+	bool flags_unsynced;       /* account_seq() passes over changes of flags alone: nobody waits for them */
+	uint64_t body_cache_bytes; /* of unpacked bodies that are read again and again: 67,108,864; 0: none */
+	uint64_t index_bytes_max;  /* the index's file grows no larger; 0: as large as the disk lets it */
 	const struct file_system *files;     /* NULL: the real one */
 	const struct clock_source *clock;    /* NULL: clock_system() */
 	const struct thread_system *threads; /* NULL: the real ones */
@@ -101,10 +107,14 @@ struct store_stats {
 void store_stats(struct store *store, struct store_stats *ret_stats); /* any thread */
 
 /*
- * Removes what is past its retention time and copies what is alive out of mostly dead segments, which are then freed. Runs by itself
- * in the background; this call does all there is to do now, without rate limit, for tests and the command line.
+ * Removes what is past its retention time, copies what is alive out of mostly dead segments, which are then freed, and packs again what came in
+ * (repack_after_s). Runs by itself in the background; this call does all there is to do now, whatever its age, without rate limit.
  */
 MUST_CHECK int store_compact(struct store *store);
+/* The same on the housekeeping thread. Any thread. -EALREADY: it was asked for, and is not over. */
+MUST_CHECK int store_compact_start(struct store *store);
+/* When it is over, how it went; -ECANCELED: the store closes. */
+MUST_CHECK int store_compact_poll(struct store *store, bool *ret_over);
 
 /* Brings the search index up to date, every account's, with every email. Goes on in the background by itself; for tests and measurements. */
 MUST_CHECK int store_search_index(struct store *store);

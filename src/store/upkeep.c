@@ -24,6 +24,7 @@ void upkeep_free(struct store *store)
 	lock_free(&store->upkeep.wake_lock);
 	condition_free(&store->upkeep.wake);
 	number_map_free(&store->upkeep.looked_at);
+	number_map_free(&store->upkeep.stuck);
 }
 
 bool upkeep_is_stopping(struct store *store)
@@ -70,6 +71,28 @@ static void told(struct store *store, const char *event, int error)
 		store_notice(store, event, "%s", strerror(-error));
 }
 
+static bool compact_is_wanted(struct store *store)
+{
+	bool wanted;
+
+	lock_take(&store->upkeep.wake_lock);
+	wanted = store->upkeep.compact_wanted;
+	lock_give(&store->upkeep.wake_lock);
+	return wanted;
+}
+
+static void compact_asked(struct store *store)
+{
+	struct upkeep *u = &store->upkeep;
+	int error = store_compact(store);
+
+	told(store, "compaction-failed", error);
+	lock_take(&u->wake_lock);
+	u->compact_wanted = false;
+	u->compact_error = error;
+	lock_give(&u->wake_lock);
+}
+
 static void *upkeep_run(void *context)
 {
 	struct store *store = context;
@@ -82,6 +105,10 @@ static void *upkeep_run(void *context)
 
 		if (dictionary_is_due(store))
 			told(store, "dictionary-failed", dictionary_train(store));
+		if (compact_is_wanted(store)) {
+			compact_asked(store);
+			continue;
+		}
 		if (now < next_us) {
 			upkeep_pause(store, next_us - now);
 			continue;
@@ -135,4 +162,30 @@ int store_compact(struct store *store)
 		error = compact_run(store, true);
 	lock_give(&store->upkeep.lock);
 	return error;
+}
+
+int store_compact_start(struct store *store)
+{
+	struct upkeep *u = &store->upkeep;
+	int error = 0;
+
+	lock_take(&u->wake_lock);
+	if (u->compact_wanted)
+		error = -EALREADY;
+	u->compact_wanted = true;
+	condition_wake(&u->wake);
+	lock_give(&u->wake_lock);
+	return error;
+}
+
+int store_compact_poll(struct store *store, bool *ret_over)
+{
+	struct upkeep *u = &store->upkeep;
+	int error;
+
+	lock_take(&u->wake_lock);
+	*ret_over = !u->compact_wanted || u->stopping;
+	error = u->stopping ? -ECANCELED : u->compact_error;
+	lock_give(&u->wake_lock);
+	return *ret_over ? error : 0;
 }

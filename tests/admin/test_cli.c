@@ -214,7 +214,7 @@ static void test_what_is_not_understood(void **state)
 	static const char *const lines[] = {"domain", "domain frobnicate", "domain add", "domain add a b",
 		"domain list x", "domain list --yes", "domain add example.org --json", "account add",
 		"account add a@b --quota", "account add a@b --generate=yes", "account list --frob",
-		"alias add info@example.org", "status now", "check --rebuild", "account info --json"};
+		"alias add info@example.org", "status now", "check --rebuild", "compact now", "account info --json"};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		expect_run(world, lines[i], 2);
@@ -284,6 +284,8 @@ static void test_nothing_runs(void **state)
 
 	expect_run(world, "check", 0);
 	expect_run(world, "check --rebuild-index", 0);
+	expect_run(world, "compact", 0);
+	assert_non_null(strstr(world->out_text, "The journal has"));
 	expect_run(world, "domain list", 0);
 	assert_string_equal(world->out_text, "example.org\n");
 }

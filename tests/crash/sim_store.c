@@ -335,6 +335,11 @@ static int tap_segment_drop(struct durability *d, uint64_t segment)
 	return error;
 }
 
+static int tap_turn(struct durability *d)
+{
+	return sim_of(d)->log->ops->turn(sim_of(d)->log);
+}
+
 static void tap_figures(struct durability *d, uint64_t *ret_records, uint64_t *ret_bytes, uint64_t *ret_syncs)
 {
 	sim_of(d)->log->ops->figures(sim_of(d)->log, ret_records, ret_bytes, ret_syncs);
@@ -343,6 +348,7 @@ static void tap_figures(struct durability *d, uint64_t *ret_records, uint64_t *r
 static const struct durability_ops tap_ops = {
 	.close = tap_close,
 	.append = tap_append,
+	.turn = tap_turn,
 	.durable_seq = tap_durable_seq,
 	.last_seq = tap_last_seq,
 	.wait = tap_wait,
@@ -421,6 +427,7 @@ int sim_open(struct sim_store *sim)
 	sim->settings.shards = 1 + (unsigned)sim_chance(sim, 2);
 	sim->settings.apply_delay_ms = sim_chance(sim, 3) ? 1 + sim_chance(sim, 40) : 1000;
 	sim->settings.compact_bytes_per_s = sim_chance(sim, 2) ? 16777216 : (uint64_t)1 << 33;
+	sim->settings.repack_after_s = (uint64_t[]){0, 1800, STORE_REPACK_NEVER}[sim_chance(sim, 3)];
 	sim->settings.body_cache_bytes = sim->round % 3 * 65536; /* none, too small, large enough */
 	error = store_open(&sim->settings, &sim->store);
 	if (error) {

@@ -90,18 +90,26 @@ static void unpack(void *context)
 	buffer_free(&out);
 }
 
-static void each_way(struct slice raw, bool whole_message, unsigned least)
+static void one_way(struct slice raw, bool whole_message, uint64_t repack_after_s, unsigned least)
 {
 	struct frame f = {.store = stage_make()->store,
 		.raw = raw,
 		.whole_message = whole_message,
 		.packed = BUFFER_INIT(2 * BODY_MAX)};
 
+	f.store->settings.repack_after_s = repack_after_s;
 	assert_true(failing_each(pack, &f) >= least);
 	f.written = frame_put(&f, &f.packed);
 	assert_true(failing_each(unpack, &f) >= least);
 	assert_true(f.failed > 2);
 	buffer_free(&f.packed);
+}
+
+/* As what comes in and is packed again later, and as what is not. */
+static void each_way(struct slice raw, bool whole_message, unsigned least)
+{
+	one_way(raw, whole_message, 86400, least);
+	one_way(raw, whole_message, STORE_REPACK_NEVER, least);
 }
 
 static void bodies_with_base64(void **state UNUSED)

@@ -36,13 +36,14 @@ static void everything_can_be_set(void **state)
 		      "127.0.0.1:143, [::1]:1143, 2143\n"
 		      "listen_lmtp = /run/penfold/lmtp\ntls_certificate = /a/chain.pem /a/key.pem\n"
 		      "tls_certificate = /b/chain.pem /b/key.pem\nlog_level = warn\nargon2_memory = "
-		      "32M\r\nbody_cache = 1G\n");
+		      "32M\r\nbody_cache = 1G\nrepack_after = never\n");
 
 	(void)state;
 	assert_int_equal(p.error, 0);
 	assert_true(slice_equal(p.config.data_dir, SLICE("/srv/mail")));
 	assert_true(slice_equal(p.config.hostname, SLICE("mail.example.org")));
 	assert_int_equal(p.config.retention_s, 14 * 86400);
+	assert_true(p.config.repack_after_s == CONFIG_NEVER);
 	assert_int_equal(p.config.message_bytes_max, 64 << 20);
 	assert_int_equal(p.config.messages_max, 5000);
 	assert_false(p.config.search_index);
@@ -69,6 +70,7 @@ static void silence_gives_defaults(void **state)
 	config_defaults(&defaults);
 	assert_int_equal(p.error, 0);
 	assert_int_equal(p.config.retention_s, 30 * 86400);
+	assert_int_equal(p.config.repack_after_s, 86400);
 	assert_int_equal(p.config.argon2_memory_kib, defaults.argon2_memory_kib);
 	assert_int_equal(p.config.body_cache_bytes, 64 << 20);
 	done(&p);

@@ -535,6 +535,22 @@ def check_finds_damage(server):
     return said.splitlines()[0]
 
 
+def mail_is_packed_again(server):
+    """While it serves: the journal gets smaller, mail stays what it was."""
+    server.cli("account", "add", "gus@example.org", password=PASSWORD)
+    words = [b"All that mail has in common is %d words, of which there are few, and again %d.\r\n" % (i % 17, i % 5) for i in range(1000)]
+    imap = server.login("gus@example.org")
+    bodies = [b"Subject: %d\r\n\r\n" % i + b"".join(words[i:] + words[:i]) for i in range(40)]
+    for body in bodies:
+        assert imap.append(b"INBOX", body)[0] == b"OK"
+    size, before = (float(word) for word in re.search(r"has ([\d.]+) MB, ([\d.]+) before", server.cli("compact")).groups())
+    assert size < before * 0.9, (size, before)
+    imap.good(b"SELECT INBOX")
+    for number, body in enumerate(bodies, 1):
+        assert imap.good(b"FETCH %d BODY.PEEK[]" % number)[1][0].endswith(body + b")"), number
+    imap.close()
+
+
 def index_is_rebuilt(server):
     before = server.cli("account", "info", "fay@example.org", "--json")
     shutil.rmtree(server.data + "/index")
@@ -634,6 +650,7 @@ def running(tap, server, other):
     tap.run("a data directory in use is refused with a reason", locked_is_said, blocked, other)
     tap.run("guessing gets slower, the owner is let in", guessing_gets_slower, server)
     tap.run("the device is in the log", device_is_named, server)
+    tap.run("penfold compact packs mail again while it is served", mail_is_packed_again, server)
     tap.run("a gate dies: its TLS connections end, plain ones stay", gate_dies, server)
     tap.run("a gate that dies again and again comes back", gate_dies_often, server)
     tap.run("core dies: everything comes back", core_dies, server)

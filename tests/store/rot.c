@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "store/dictionary.h"
 #include "store/engine.h"
+#include "store/upkeep.h"
 
 enum { LARGE_BYTES = 600000, MANY = 140, MANY_BYTES = 9000 /* enough for the dictionaries */, FEW = 30 };
 
@@ -138,6 +139,23 @@ static void compact(struct rot *r)
 	assert_int_equal(store_compact(r->w.store), 0);
 }
 
+/* One of each: those of before are gone, as their segments are, which were packed again. */
+static void changes(struct account *account)
+{
+	struct mailbox *inbox = mailbox_inbox(account), *later, *gone;
+
+	assert_int_equal(mailbox_create(account, SLICE("Later"), 0, &actor_imap, &later), 0);
+	assert_int_equal(mailbox_create(account, SLICE("Gone too"), 0, &actor_imap, &gone), 0);
+	deliver_numbered(inbox, 78);
+	deliver_large(inbox, 79);
+	flag(inbox, 8, 9, FLAGS_ADD, FLAG_SEEN);
+	copy(inbox, 8, later, false);
+	assert_int_equal(expunge(inbox, 7, 7), 1);
+	assert_int_equal(mailbox_delete(account, gone, &actor_imap), 0);
+	assert_int_equal(mailbox_rename(account, later, SLICE("Later on"), &actor_imap), 0);
+	assert_int_equal(account_subscribe(account, SLICE("Later on"), true, &actor_imap), 0);
+}
+
 /* The last records are of letting go, and of something that is kept for now. */
 static void purge(struct rot *r)
 {
@@ -145,6 +163,12 @@ static void purge(struct rot *r)
 
 	r->w.now_ms += (int64_t)r->w.settings.retention_s * 1000 + 1000;
 	assert_int_equal(store_compact(r->w.store), 0);
+	account = enter(r, 1);
+	changes(account);
+	account_release(&account);
+	r->w.now_ms += (int64_t)r->w.settings.retention_s * 1000 + 1000;
+	assert_int_equal(store_wait_applied(r->w.store, r->w.store->log->ops->last_seq(r->w.store->log)), 0);
+	assert_int_equal(retention_run(r->w.store), 0);
 	account = enter(r, 1);
 	assert_int_equal(expunge(mailbox_inbox(account), 6, 6), 1);
 	account_release(&account);

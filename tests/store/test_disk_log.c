@@ -125,6 +125,29 @@ static void fill(struct sim_disk *world, size_t segments)
 	assert_int_equal(world->log->ops->wait(world->log, world->last), 0);
 }
 
+/* Turned, the next record begins a new segment, and the one before gets sealed and gives back what it does not need. */
+static void a_turn_ends_the_current_segment(void **state)
+{
+	struct sim_disk *world = *state;
+	struct infos infos;
+
+	assert_int_equal(world->log->ops->turn(world->log), 0); /* of nothing */
+	assert_int_equal(sim_disk_append(world, 100), 0);
+	assert_int_equal(sim_disk_append(world, 100), 0);
+	assert_int_equal(list(world).count, 1);
+	assert_int_equal(world->log->ops->turn(world->log), 0);
+	assert_int_equal(world->log->ops->turn(world->log), 0); /* once is enough */
+	assert_int_equal(sim_disk_append(world, 100), 0);
+	assert_int_equal(sim_disk_append(world, 100), 0);
+	assert_int_equal(world->log->ops->wait(world->log, world->last), 0);
+	infos = wait_sealed(world, 1);
+	assert_int_equal(infos.count, 2);
+	assert_true(infos.at[0].sealed && infos.at[0].last_seq == 2);
+	assert_true(!infos.at[1].sealed && infos.at[1].first_seq == 3);
+	for (uint64_t seq = 1; seq <= 4; seq++)
+		assert_int_equal(sim_disk_read(world, seq), 0);
+}
+
 static void segments_are_sealed_when_full(void **state)
 {
 	struct sim_disk *world = *state;
@@ -435,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_WORLD(what_was_appended_can_be_read_at_once),
 		IN_WORLD(a_record_fits_into_a_segment_or_is_refused),
+		IN_WORLD(a_turn_ends_the_current_segment),
 		IN_WORLD(segments_are_sealed_when_full),
 		IN_WORLD(a_pinned_segment_is_readable_until_unpinned),
 		IN_WORLD(the_newest_segment_cannot_be_dropped),

@@ -4,6 +4,7 @@
 
 #include "store/body.h"
 #include "store/resident.h"
+#include "store/upkeep.h"
 #include "support.h"
 
 enum { MESSAGES = 300, BODY_BYTES = 20000 };
@@ -554,33 +555,153 @@ static char *with_attachment(unsigned symbols, size_t bytes)
 	return text.at;
 }
 
+static const struct attachment {
+	unsigned symbols;
+	uint64_t least, most, most_fast; /* bytes in the journal */
+} attachments[] = {
+	{256, 30000, 31000, 31000}, {64, 22500, 23500, 31000}, {100, 24500, 26500, 31000}, {0, 3000, 12000, 16000}};
+
+static void assert_attachment(struct world *w, uint32_t uid, size_t i)
+{
+	char *text = with_attachment(attachments[i].symbols, 30000);
+	size_t len;
+	char *body = body_of(w->account, entry_of(mailbox_inbox(w->account), uid).email, &len);
+
+	assert_string_equal(body, text);
+	free(body);
+	free(text);
+}
+
+static uint64_t attachment_deliver(struct world *w, size_t i)
+{
+	char *text = with_attachment(attachments[i].symbols, 30000);
+	struct store_stats before, after;
+	uint32_t uid;
+
+	store_stats(w->store, &before);
+	uid = deliver(mailbox_inbox(w->account), text);
+	store_stats(w->store, &after);
+	assert_attachment(w, uid, i);
+	free(text);
+	return after.record_bytes - before.record_bytes;
+}
+
 static void an_attachment_takes_what_is_in_it(void **state)
 {
-	static const struct {
-		unsigned symbols;
-		uint64_t least, most;
-	} cases[] = {{256, 30000, 31000}, {64, 22500, 23500}, {100, 24500, 26500}, {0, 3000, 12000}};
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	w.settings.repack_after_s = STORE_REPACK_NEVER;
+	world_open(&w);
+	world_account(&w);
+	for (size_t i = 0; i < ARRAY_LEN(attachments); i++)
+		assert_in_range(attachment_deliver(&w, i), attachments[i].least, attachments[i].most);
+	world_free(&w);
+}
+
+static uint64_t live_of(struct world *w)
+{
+	struct store_stats stats;
+
+	world_settle(w);
+	store_stats(w->store, &stats);
+	return stats.live_bytes;
+}
+
+/* Mail comes in packed fast; what stays is packed tightly, once. */
+static void what_stays_is_packed_again(void **state)
+{
+	uint64_t fast, tight, most = 0, appended;
+	struct store_stats stats;
 	struct world w;
 
 	(void)state;
 	world_make(&w);
 	world_open(&w);
 	world_account(&w);
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		char *text = with_attachment(cases[i].symbols, 30000), *body;
-		struct store_stats before, after;
-		uint32_t uid;
-		size_t len;
-
-		store_stats(w.store, &before);
-		uid = deliver(mailbox_inbox(w.account), text);
-		store_stats(w.store, &after);
-		assert_in_range(after.record_bytes - before.record_bytes, cases[i].least, cases[i].most);
-		body = body_of(w.account, entry_of(mailbox_inbox(w.account), uid).email, &len);
-		assert_string_equal(body, text);
-		free(body);
-		free(text);
+	for (size_t i = 0; i < ARRAY_LEN(attachments); i++) {
+		assert_in_range(attachment_deliver(&w, i), attachments[i].least, attachments[i].most_fast);
+		most += attachments[i].most;
 	}
+	fast = live_of(&w);
+	assert_int_equal(store_compact(w.store), 0);
+	shard_tick(w.shard);
+	tight = live_of(&w);
+	assert_true(fast > most);
+	assert_in_range(tight, 1, most);
+	for (uint32_t uid = 1; uid <= ARRAY_LEN(attachments); uid++)
+		assert_attachment(&w, uid, uid - 1);
+	store_stats(w.store, &stats);
+	appended = stats.record_bytes;
+	assert_int_equal(store_compact(w.store), 0);
+	assert_int_equal(live_of(&w), tight);
+	store_stats(w.store, &stats);
+	assert_in_range(stats.record_bytes - appended, 0, 1000);
+	world_close(&w);
+	check_dir(&w);
+	world_open(&w);
+	for (uint32_t uid = 1; uid <= ARRAY_LEN(attachments); uid++)
+		assert_attachment(&w, uid, uid - 1);
+	world_free(&w);
+}
+
+/* In the background: segments whose mail is a day old, and no others. */
+static void mail_is_packed_again_after_a_day(void **state)
+{
+	struct world w;
+	uint64_t fast;
+
+	(void)state;
+	world_make(&w);
+	world_open(&w);
+	world_account(&w);
+	for (unsigned i = 0; i < 64; i++)
+		(void)attachment_deliver(&w, 1);
+	fast = live_of(&w);
+	assert_int_equal(compact_run(w.store, false), 0);
+	assert_int_equal(live_of(&w), fast);
+	w.now_ms += (int64_t)w.settings.repack_after_s * 1000 - 1000;
+	assert_int_equal(compact_run(w.store, false), 0);
+	assert_int_equal(live_of(&w), fast);
+	w.now_ms += 2000;
+	assert_int_equal(compact_run(w.store, false), 0);
+	/* All but what is in the current segment. */
+	assert_in_range(live_of(&w), 64 * attachments[1].least, fast - fast / 8);
+	shard_tick(w.shard);
+	for (uint32_t uid = 1; uid <= 64; uid++)
+		assert_attachment(&w, uid, 1);
+	world_free(&w);
+}
+
+/* Where accounts have so much that their snapshots are more than what is saved, nothing is copied until enough has come together. */
+static void packing_again_pays_or_waits(void **state)
+{
+	enum { OLD = 12000, NEW = 64 };
+	struct store_stats before, after;
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	w.settings.repack_after_s = 0;
+	world_open(&w);
+	world_account(&w);
+	for (unsigned i = 0; i < OLD; i++)
+		deliver(mailbox_inbox(w.account), "Subject: small\r\n\r\nAnd many.\r\n");
+	for (unsigned i = 0; i < NEW; i++)
+		(void)attachment_deliver(&w, 1);
+	world_settle(&w);
+	store_stats(w.store, &before);
+	assert_int_equal(compact_run(w.store, false), 0);
+	store_stats(w.store, &after);
+	assert_int_equal(after.record_bytes, before.record_bytes);
+	for (unsigned i = 0; i < 5 * NEW; i++)
+		(void)attachment_deliver(&w, 1);
+	world_settle(&w);
+	store_stats(w.store, &before);
+	assert_int_equal(compact_run(w.store, false), 0);
+	store_stats(w.store, &after);
+	assert_true(after.record_bytes > before.record_bytes + 1000000);
 	world_free(&w);
 }
 
@@ -602,6 +723,9 @@ int main(void)
 		cmocka_unit_test(the_uidvalidity_of_a_deleted_account_stays_taken),
 		cmocka_unit_test(vanished_survives_forgotten_history),
 		cmocka_unit_test(an_attachment_takes_what_is_in_it),
+		cmocka_unit_test(what_stays_is_packed_again),
+		cmocka_unit_test(mail_is_packed_again_after_a_day),
+		cmocka_unit_test(packing_again_pays_or_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

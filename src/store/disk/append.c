@@ -20,11 +20,16 @@ static bool is_for(const struct disk *disk, const struct segment *segment, bool 
 	return segment && (small_reserve || segment->file_bytes == disk->settings.segment_bytes);
 }
 
+static bool has_whole_spare(const struct disk *disk)
+{
+	return is_for(disk, disk->ready.first, false);
+}
+
 static bool segment_takes(const struct disk *disk, uint64_t room, bool small_reserve)
 {
 	uint64_t limit;
 
-	if (!is_for(disk, disk->current, small_reserve))
+	if (!is_for(disk, disk->current, small_reserve) || (disk->turning && has_whole_spare(disk)))
 		return false;
 	limit = disk->current->file_bytes;
 	if (!disk->ready.first && !small_reserve)
@@ -50,10 +55,19 @@ static int next_segment(struct disk *disk)
 	if (disk->current)
 		segment_list_put(&disk->unsealed, disk->current);
 	disk->current = next;
+	disk->turning = false;
 	disk->begun_us[1] = disk->begun_us[0];
 	disk->begun_us[0] = thread_now_us(disk->settings.threads);
 	condition_wake(&disk->keep);
 	return 0;
+}
+
+static void wait_for_spare(struct disk *disk)
+{
+	disk->spare_waiters++;
+	condition_wake(&disk->keep);
+	condition_wait(&disk->spare, &disk->lock);
+	disk->spare_waiters--;
 }
 
 /* Makes the current segment one that takes `room` bytes more. 1: waited, look again. */
@@ -66,10 +80,7 @@ static int find_segment(struct disk *disk, uint64_t room, bool small_reserve)
 		return next_segment(disk);
 	if (disk->no_room)
 		return -ENOSPC;
-	disk->spare_waiters++;
-	condition_wake(&disk->keep);
-	condition_wait(&disk->spare, &disk->lock);
-	disk->spare_waiters--;
+	wait_for_spare(disk);
 	return 1;
 }
 
@@ -217,6 +228,27 @@ int disk_append(
 		return error;
 	fill(disk, &slot, parts, part_count, (uint32_t)bytes);
 	return 0;
+}
+
+int disk_turn(struct durability *d)
+{
+	struct disk *disk = disk_of(d);
+	int error = 0;
+
+	lock_take(&disk->lock);
+	disk->turning = disk->current && disk->current->used;
+	while (!error && disk->turning && !has_whole_spare(disk)) {
+		if (atomic_load(&disk->failed) || disk->stopping)
+			error = -EIO;
+		else if (disk->no_room)
+			error = -ENOSPC;
+		else
+			wait_for_spare(disk);
+	}
+	if (error)
+		disk->turning = false;
+	lock_give(&disk->lock);
+	return error;
 }
 
 /* Copies from a batch that is not written yet. With disk.lock. */

@@ -161,6 +161,7 @@ static const struct durability_ops disk_ops = {
 	.close = disk_close,
 	.replay = disk_replay,
 	.append = disk_append,
+	.turn = disk_turn,
 	.durable_seq = disk_durable_seq,
 	.last_seq = disk_last_seq,
 	.wait = disk_wait,

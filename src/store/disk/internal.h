@@ -52,6 +52,7 @@ struct disk {
 	bool replayed, stopping, writer_idle, writer_ended;
 	_Atomic bool failed;
 	struct segment *current;
+	bool turning; /* the next record is not for it, if there is a spare */
 	uint64_t last_seq;
 	_Atomic uint64_t durable_seq;
 	/* One is filled while the other is written. Batch number n is batches[n & 1]; `filling` is the number of the one being filled. */
@@ -89,6 +90,7 @@ MUST_CHECK int disk_start(struct disk *disk); /* the two threads */
 /* ---- append.c ---- */
 MUST_CHECK int disk_append(
 	struct durability *d, struct record *record, const struct slice *parts, size_t part_count, bool small_reserve);
+MUST_CHECK int disk_turn(struct durability *d);
 MUST_CHECK int disk_read(
 	struct durability *d, const struct record_place *place, uint32_t offset, uint32_t bytes, char *to);
 

@@ -169,7 +169,8 @@ static unsigned spares_wanted(const struct disk *disk)
 {
 	if (is_busy(disk))
 		return disk->settings.spares;
-	return !disk->current || disk->spare_waiters || disk->no_room || segment_is_half(disk->current);
+	return !disk->current || disk->turning || disk->spare_waiters || disk->no_room ||
+	       segment_is_half(disk->current);
 }
 
 /* A short one is to give way to a whole one, so it does not count. */
@@ -193,7 +194,7 @@ static bool seal_one(struct disk *disk)
 		return false;
 	(void)segment_list_take(&disk->unsealed);
 	lock_give(&disk->lock);
-	error = segment_seal(disk, segment);
+	error = segment_finish(disk, segment);
 	if (error)
 		disk_fail(disk, error, "seal");
 	lock_take(&disk->lock);
