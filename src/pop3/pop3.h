@@ -27,7 +27,7 @@ struct pop3_limits {
 	unsigned bad_max;        /* commands refused for their form in one session before it is closed: 20 */
 	uint64_t idle_ms;        /* autologout: 600,000, the least that RFC 1939 §3 allows */
 	uint64_t stalled_ms;     /* a client that takes nothing of an answer: 300,000 */
-	size_t output_bytes_max; /* answers queued before the session stops making more: 131,072 */
+	size_t output_bytes_max; /* answers queued before the session stops making more: 262,144 */
 };
 extern const struct pop3_limits pop3_limits_default;
 

@@ -61,7 +61,7 @@ static void make_room(const struct pop3_protocol *p, struct buffer *out)
 	size_t wanted = (size_t)MIN(p->body_bytes - p->body_at, (uint64_t)ROOM_MAX) + ROOM_MORE;
 
 	if (out->len > ROOM_MORE && wanted > out->room - out->len)
-		wanted += ROOM_MAX;
+		wanted = MAX(wanted, out->max / 2); /* what is queued before a session waits */
 	if (wanted <= out->max - out->len)
 		(void)buffer_room(out, wanted); /* where it fails, putting the piece there fails, too */
 }

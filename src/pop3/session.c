@@ -9,7 +9,7 @@ const struct pop3_limits pop3_limits_default = {
 	.bad_max = 20,
 	.idle_ms = 600000,
 	.stalled_ms = 300000,
-	.output_bytes_max = 131072,
+	.output_bytes_max = 262144,
 };
 
 /* ---- Life ---- */
