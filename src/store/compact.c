@@ -65,7 +65,7 @@ static int email_move(struct compaction *c, uint64_t id)
 
 static int emails_move(struct compaction *c)
 {
-	uint64_t segments[REPACK_SEGMENTS_MAX], *ids = emails_sort(c);
+	uint64_t segments[ROUND_SEGMENTS], *ids = emails_sort(c);
 	int error = ids ? relocation_begin(&c->move, c->store) : -ENOMEM;
 
 	for (size_t i = 0; i < c->taken_count; i++)
@@ -163,37 +163,82 @@ void compaction_txn_end(struct compaction *c)
 	c->txn = NULL;
 }
 
-static int compact_round(struct store *store, bool once, enum compaction_kind kind, uint64_t before, size_t *ret_taken)
+/* Of accounts whose newest snapshot is older than that; account 0 has its own with every segment that goes. */
+static int accounts_collect(struct compaction *c, struct number_map *accounts)
 {
-	struct compaction c = {.store = store, .once = once, .kind = kind, .before = before};
-	int error = compaction_choose(&c);
+	struct index_walk walk = {NULL};
+	int error = index_begin(c->store->index, false, &c->txn);
 
-	if (!error && c.taken_count)
-		error = emails_move(&c);
+	if (error)
+		return error;
+	error = index_walk_from(c->store->index, c->txn, TABLE_ACCOUNTS, (struct slice){NULL, 0}, &walk);
+	while (!error) {
+		struct account_row row;
+
+		error = account_row_read(walk.value, &row);
+		if (!error && row.snapshot_seq < c->snapshots_to)
+			error = number_map_put(accounts, key_number(walk.key, 0) + 1, ACCOUNT_NEEDED);
+		if (!error)
+			error = index_walk_next(&walk);
+	}
+	index_walk_end(&walk);
+	compaction_txn_end(c);
+	return error == -ENOENT ? 0 : error;
+}
+
+/* When they are in the index, segments that are older cost nothing. */
+static int snapshots_write(struct compaction *c)
+{
+	int error = accounts_collect(c, &c->accounts);
+
 	if (!error)
-		error = dictionaries_move(&c);
+		error = snapshots_move(c);
+	return error || !c->seq ? error : store_wait_applied(c->store, c->seq);
+}
+
+static int taken_move(struct compaction *c)
+{
+	int error = emails_move(c);
+
 	if (!error)
-		error = snapshots_move(&c);
-	if (!error && c.taken_count)
-		error = segments_drop(&c);
-	number_map_free(&c.accounts);
-	number_map_free(&c.dictionaries);
-	number_map_free(&c.move.emails);
-	number_map_free(&c.new_accounts);
-	number_map_free(&c.new_dictionaries);
-	number_map_free(&c.new_emails);
-	free(c.found);
-	*ret_taken = c.taken_count;
+		error = dictionaries_move(c);
+	if (!error)
+		error = snapshots_move(c);
+	return error ? error : segments_drop(c);
+}
+
+/* One with snapshots only is followed by another. *had_snapshots: there has been one, and must not be again. */
+static int compact_round(struct compaction *c, bool *had_snapshots, bool *ret_more)
+{
+	int error = compaction_choose(c);
+
+	*ret_more = c->taken_count > 0;
+	if (!error && c->taken_count)
+		error = taken_move(c);
+	if (!error && c->snapshots_to && !*had_snapshots) {
+		error = snapshots_write(c);
+		*had_snapshots = *ret_more = true;
+	}
+	number_map_free(&c->accounts);
+	number_map_free(&c->dictionaries);
+	number_map_free(&c->move.emails);
+	number_map_free(&c->new_accounts);
+	number_map_free(&c->new_dictionaries);
+	number_map_free(&c->new_emails);
+	free(c->found);
 	return error;
 }
 
 static int rounds_run(struct store *store, bool once, enum compaction_kind kind, uint64_t before)
 {
-	size_t taken = 1;
+	bool more = true, had_snapshots = false;
 	int error = 0;
 
-	while (!error && taken)
-		error = compact_round(store, once, kind, before, &taken);
+	while (!error && more) {
+		struct compaction c = {.store = store, .once = once, .kind = kind, .before = before};
+
+		error = compact_round(&c, &had_snapshots, &more);
+	}
 	return error;
 }
 

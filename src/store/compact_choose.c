@@ -1,7 +1,6 @@
 /*
- * Which segments a round takes. Mostly dead ones: where copying gives back a quarter. Those with mail as it came in: together, where packing it
- * tightly saves more than what the snapshots take that are needed instead of their records; where accounts are many and large, more
- * segments are taken together, as one snapshot serves all that are older.
+ * Which segments a round takes. Mostly dead ones: where copying gives back a quarter. Those with mail as it came in: where packing it tightly
+ * saves more than what the snapshots take that are needed instead of their records.
  */
 #include "store/body.h"
 #include "store/compaction.h"
@@ -267,6 +266,11 @@ static void leave(struct compaction *c)
 	number_map_free(&c->new_emails);
 }
 
+static uint64_t gain_of(const struct candidate *candidate)
+{
+	return MIN(candidate->row.loose, candidate->row.live) / SAVED_PART;
+}
+
 /* Takes the segment into the round when that is worth it; nobody knows what a damaged one holds: it stays. */
 static int segment_look(struct compaction *c, const struct candidate *candidate)
 {
@@ -275,7 +279,7 @@ static int segment_look(struct compaction *c, const struct candidate *candidate)
 	bool is_worth = candidate->row.live + c->cost <= candidate->info.bytes / 4 * 3;
 
 	if (!error && c->kind == COMPACT_LOOSE && !c->damaged) {
-		c->gain_all += MIN(candidate->row.loose, candidate->row.live) / SAVED_PART;
+		c->gain_all += gain_of(candidate);
 		c->cost_all += c->cost;
 		return take(c);
 	}
@@ -348,28 +352,70 @@ static int mostly_dead_choose(struct compaction *c)
 	return error;
 }
 
-/* The oldest, and of them as many as it takes to be worth it. When all that may be taken are not, more must come before they are looked at again. */
+/* About what snapshots of all accounts cost. */
+static int snapshots_cost(struct compaction *c, uint64_t *ret_cost)
+{
+	static const enum index_table tables[] = {TABLE_ENTRIES, TABLE_EXPUNGED, TABLE_MAILBOXES, TABLE_ACCOUNTS};
+	static const unsigned costs[] = {ENTRY_COST, ENTRY_COST, MAILBOX_COST, ACCOUNT_COST};
+	struct index *index = c->store->index;
+	int error = index_begin(index, false, &c->txn);
+
+	*ret_cost = 0;
+	for (size_t i = 0; !error && i < ARRAY_LEN(tables); i++) {
+		MDB_stat stat;
+
+		error = index_error(mdb_stat(c->txn, index->tables[tables[i]], &stat));
+		if (!error)
+			*ret_cost += stat.ms_entries * costs[i];
+	}
+	compaction_txn_end(c);
+	return error;
+}
+
+/*
+ * Accounts have so much that snapshots of those in a few segments are not worth it. When all segments that may be taken save more than snapshots of
+ * all accounts take, these come first, and serve all of them; else more must come before they are looked at again.
+ */
+static int snapshots_choose(struct compaction *c)
+{
+	uint64_t gain = 0, cost, last_seq = 0;
+	size_t count = 0;
+	int error = snapshots_cost(c, &cost);
+
+	if (error)
+		return error;
+	for (; count < c->found_count && is_old(c, &c->found[count]); count++) {
+		gain += gain_of(&c->found[count]);
+		last_seq = c->found[count].info.last_seq;
+	}
+	if (gain > cost)
+		c->snapshots_to = last_seq;
+	else
+		c->store->upkeep.repack_count = 2 * count;
+	return 0;
+}
+
 static int loose_choose(struct compaction *c)
 {
 	struct upkeep *u = &c->store->upkeep;
 	int error = 0;
 
-	if (!c->once && c->found_count < u->repack_count)
+	if (!c->once && u->repack_count &&
+		(c->found_count < u->repack_count || !is_old(c, &c->found[u->repack_count - 1])))
 		return 0;
-	for (size_t i = 0; !error && i < c->found_count && c->taken_count < REPACK_SEGMENTS_MAX; i++) {
-		if ((c->taken_count >= ROUND_SEGMENTS && c->cost_all <= c->gain_all) || !is_old(c, &c->found[i]))
+	u->repack_count = 0;
+	for (size_t i = 0; !error && i < c->found_count && c->taken_count < ROUND_SEGMENTS; i++) {
+		if (!is_old(c, &c->found[i]))
 			break;
 		error = candidate_look(c, &c->found[i]);
 	}
-	u->repack_count = 0;
 	if (error || c->cost_all <= c->gain_all)
 		return error;
-	u->repack_count = 2 * c->taken_count;
 	number_map_free(&c->accounts);
 	number_map_free(&c->dictionaries);
 	number_map_free(&c->move.emails);
 	c->taken_count = 0;
-	return 0;
+	return snapshots_choose(c);
 }
 
 int compaction_choose(struct compaction *c)

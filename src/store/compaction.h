@@ -7,7 +7,7 @@
 
 #include "store/relocate.h"
 
-enum { ROUND_SEGMENTS = 8, REPACK_SEGMENTS_MAX = 64 };
+enum { ROUND_SEGMENTS = 8 };
 enum { ACCOUNT_NEEDED = 1, ACCOUNT_GONE = 2 };
 enum compaction_kind { COMPACT_DEAD_ONLY, COMPACT_MOSTLY_DEAD, COMPACT_LOOSE };
 
@@ -35,10 +35,12 @@ struct compaction {
 	struct number_map new_accounts, new_dictionaries;
 	struct number_map new_emails; /* ids that live in it */
 	bool damaged;                 /* beyond mending */
-	const struct candidate *taken[REPACK_SEGMENTS_MAX];
+	const struct candidate *taken[ROUND_SEGMENTS];
 	size_t taken_count;
 	uint64_t gain_all, cost_all; /* of those taken to be packed again */
-	int64_t paced_us;            /* up to then the time is used by what the rate allows */
+	uint64_t
+		snapshots_to; /* nothing is taken: all accounts' snapshots are wanted that are not as new as this record; 0: none */
+	int64_t paced_us; /* up to then the time is used by what the rate allows */
 };
 
 /* compact_choose.c: fills .taken and what is in them. */

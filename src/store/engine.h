@@ -61,7 +61,7 @@ struct upkeep {
 	int64_t sweep_us;            /* when the frame cache is swept next */
 	struct number_map looked_at; /* segment -> live bytes when it was found not to be worth compacting */
 	struct number_map stuck;     /* segment -> 1: could not be packed again */
-	size_t repack_count;         /* fewer segments are not worth packing again */
+	size_t repack_count;         /* fewer old segments are not worth packing again */
 	bool compact_wanted;         /* by store_compact_start(); this and the next under wake_lock */
 	int compact_error;
 };
