@@ -114,14 +114,20 @@ static int snapshots_move(struct compaction *c)
 		gone |= slot->value == ACCOUNT_GONE;
 		if (slot->value == ACCOUNT_GONE && c->taken_count == 1 && !older_stay(c))
 			continue;
-		error = snapshot_write(c->store, slot->key - 1, &bytes, &c->seq);
+		error = snapshot_write(c->store, slot->key - 1, !c->snapshots_to, &bytes, &c->seq);
 		if (!error)
 			error = compaction_pace(c, bytes);
 	}
 	/* The number of an account that is gone is not given out again: account 0's snapshot remembers. */
 	if (!error && gone)
-		error = snapshot_write(c->store, 0, &bytes, &c->seq);
+		error = snapshot_write(c->store, 0, !c->snapshots_to, &bytes, &c->seq);
 	return error;
+}
+
+static void segment_forget(struct upkeep *u, uint64_t id)
+{
+	number_map_delete(&u->looked_at, id);
+	number_map_delete(&u->stuck, id);
 }
 
 /*
@@ -147,7 +153,7 @@ static int segments_drop(struct compaction *c)
 			error = number_map_put(
 				c->kind == COMPACT_LOOSE ? &u->stuck : &u->looked_at, id, c->taken[i]->row.live);
 		else if (!error)
-			number_map_delete(&u->looked_at, id);
+			segment_forget(u, id);
 	}
 	mdb_txn_abort(c->txn);
 	c->txn = NULL;
@@ -187,10 +193,11 @@ static int accounts_collect(struct compaction *c, struct number_map *accounts)
 }
 
 /* When they are in the index, segments that are older cost nothing. */
-static int snapshots_write(struct compaction *c)
+static int snapshots_write(struct compaction *c, bool *ret_more)
 {
 	int error = accounts_collect(c, &c->accounts);
 
+	*ret_more = c->accounts.count > 0;
 	if (!error)
 		error = snapshots_move(c);
 	return error || !c->seq ? error : store_wait_applied(c->store, c->seq);
@@ -207,18 +214,16 @@ static int taken_move(struct compaction *c)
 	return error ? error : segments_drop(c);
 }
 
-/* One with snapshots only is followed by another. *had_snapshots: there has been one, and must not be again. */
-static int compact_round(struct compaction *c, bool *had_snapshots, bool *ret_more)
+/* *ret_more: something was done, and there may be more of it. */
+static int compact_round(struct compaction *c, bool *ret_more)
 {
 	int error = compaction_choose(c);
 
 	*ret_more = c->taken_count > 0;
 	if (!error && c->taken_count)
 		error = taken_move(c);
-	if (!error && c->snapshots_to && !*had_snapshots) {
-		error = snapshots_write(c);
-		*had_snapshots = *ret_more = true;
-	}
+	else if (!error && c->snapshots_to)
+		error = snapshots_write(c, ret_more);
 	number_map_free(&c->accounts);
 	number_map_free(&c->dictionaries);
 	number_map_free(&c->move.emails);
@@ -231,13 +236,13 @@ static int compact_round(struct compaction *c, bool *had_snapshots, bool *ret_mo
 
 static int rounds_run(struct store *store, bool once, enum compaction_kind kind, uint64_t before)
 {
-	bool more = true, had_snapshots = false;
+	bool more = true;
 	int error = 0;
 
 	while (!error && more) {
 		struct compaction c = {.store = store, .once = once, .kind = kind, .before = before};
 
-		error = compact_round(&c, &had_snapshots, &more);
+		error = compact_round(&c, &more);
 	}
 	return error;
 }
@@ -307,28 +312,35 @@ static int segment_turn(struct store *store, uint64_t *ret_before)
 		return error;
 	error = log->ops->turn(log);
 	if (!error)
-		error = snapshot_write(store, 0, &bytes, &seq);
+		error = snapshot_write(store, 0, false, &bytes, &seq);
 	if (!error)
 		error = store_wait_applied(store, seq);
 	return error ? error : sealed_wait(store, &last);
 }
 
+/* All there is; or one round, as others wait for what upkeep does besides. */
 static int repack_run(struct store *store, bool once)
 {
+	struct compaction c = {.store = store, .kind = COMPACT_LOOSE, .before = UINT64_MAX};
 	uint64_t before = UINT64_MAX;
-	int error = 0;
+	int turned, error;
 
 	if (store->settings.repack_after_s == STORE_REPACK_NEVER)
 		return 0;
-	if (once)
-		error = segment_turn(store, &before);
-	return error ? error : rounds_run(store, once, COMPACT_LOOSE, before);
+	if (!once)
+		return compact_round(&c, &store->upkeep.has_more);
+	turned = segment_turn(store, &before);
+	if (turned && turned != -ENOSPC)
+		return turned;
+	error = rounds_run(store, true, COMPACT_LOOSE, before);
+	return error ? error : turned;
 }
 
 int compact_run(struct store *store, bool once)
 {
-	int error;
+	int error, dead;
 
+	store->upkeep.has_more = false;
 	if (once) {
 		number_map_free(&store->upkeep.looked_at);
 		number_map_free(&store->upkeep.stuck);
@@ -336,6 +348,10 @@ int compact_run(struct store *store, bool once)
 	error = rounds_run(store, once, COMPACT_MOSTLY_DEAD, 0);
 	if (!error)
 		error = repack_run(store, once);
+	if (error != -ENOSPC)
+		return error;
 	/* No room to copy anything: what is wholly dead can go. */
-	return error == -ENOSPC ? rounds_run(store, once, COMPACT_DEAD_ONLY, 0) : error;
+	store->upkeep.has_more = false;
+	dead = rounds_run(store, once, COMPACT_DEAD_ONLY, 0);
+	return dead ? dead : once ? -ENOSPC : 0;
 }

@@ -8,6 +8,8 @@
 enum { ENTRY_COST = ENTRY_ROW_BYTES + 4, MAILBOX_COST = 64, ACCOUNT_COST = 128 };
 /* Of loose bytes what is saved, at the least: an eighth. A segment has to be loose by half, or, when all is to be done, by a sixteenth. */
 enum { SAVED_PART = 8, LOOSE_PART = 2, LOOSE_PART_ONCE = 16 };
+/* Copies come before what they are of goes. They are never to be what fills the disk: at most a quarter of its room is for them. */
+enum { ROOM_PART = 4 };
 
 struct segment_row compaction_row(struct compaction *c, uint64_t segment)
 {
@@ -36,10 +38,10 @@ bool compaction_is_loose(const struct compaction *c, const struct segment_info *
 
 static bool is_to_be_packed(struct compaction *c, const struct segment_info *info, const struct segment_row *row)
 {
-	uint64_t known;
+	uint64_t live;
 
 	return info->id < c->before && compaction_is_loose(c, info, row) &&
-	       !number_map_get(&c->store->upkeep.stuck, info->id, &known);
+	       !(number_map_get(&c->store->upkeep.stuck, info->id, &live) && live == row->live);
 }
 
 static bool is_promising(struct compaction *c, const struct segment_info *info, const struct segment_row *row)
@@ -239,7 +241,7 @@ static int look(struct compaction *c, const struct candidate *candidate)
 	c->cost = 0;
 	c->damaged = false;
 	error = log->ops->segment_read(log, candidate->info.id, &reading);
-	if (error == -EBADMSG) { /* a record that makes no sense */
+	if (error == -EBADMSG || error == -EIO) { /* a record that makes no sense, or a sector that cannot be read */
 		c->damaged = true;
 		error = 0;
 	}
@@ -288,7 +290,7 @@ static int segment_look(struct compaction *c, const struct candidate *candidate)
 	leave(c);
 	if (error)
 		return error;
-	return c->kind == COMPACT_LOOSE ? number_map_put(&u->stuck, candidate->info.id, 1)
+	return c->kind == COMPACT_LOOSE ? number_map_put(&u->stuck, candidate->info.id, candidate->row.live)
 					: number_map_put(&u->looked_at, candidate->info.id, candidate->row.live);
 }
 
@@ -326,7 +328,8 @@ static bool is_old(struct compaction *c, const struct candidate *candidate)
 	if (c->once)
 		return true;
 	(void)log->ops->segment_read(log, candidate->info.id, &reading);
-	return now_ms - time_ms >= (int64_t)(c->store->settings.repack_after_s * 1000);
+	/* One that was written when the clock was wrong must not be in the way of those behind it. */
+	return time_ms > now_ms || now_ms - time_ms >= (int64_t)(c->store->settings.repack_after_s * 1000);
 }
 
 /* ---- All of them ---- */
@@ -378,9 +381,12 @@ static int snapshots_cost(struct compaction *c, uint64_t *ret_cost)
  */
 static int snapshots_choose(struct compaction *c)
 {
-	uint64_t gain = 0, cost, last_seq = 0;
+	uint64_t gain = 0, cost, last_seq = 0, room = 0;
 	size_t count = 0;
 	int error = snapshots_cost(c, &cost);
+
+	if (!error)
+		error = c->store->log->ops->room(c->store->log, &room);
 
 	if (error)
 		return error;
@@ -388,7 +394,7 @@ static int snapshots_choose(struct compaction *c)
 		gain += gain_of(&c->found[count]);
 		last_seq = c->found[count].info.last_seq;
 	}
-	if (gain > cost)
+	if (gain > cost && cost <= room / ROOM_PART)
 		c->snapshots_to = last_seq;
 	else
 		c->store->upkeep.repack_count = 2 * count;
@@ -398,15 +404,21 @@ static int snapshots_choose(struct compaction *c)
 static int loose_choose(struct compaction *c)
 {
 	struct upkeep *u = &c->store->upkeep;
-	int error = 0;
+	uint64_t room = 0;
+	int error;
 
 	if (!c->once && u->repack_count &&
 		(c->found_count < u->repack_count || !is_old(c, &c->found[u->repack_count - 1])))
 		return 0;
 	u->repack_count = 0;
+	error = c->store->log->ops->room(c->store->log, &room);
+	room /= ROOM_PART;
 	for (size_t i = 0; !error && i < c->found_count && c->taken_count < ROUND_SEGMENTS; i++) {
-		if (!is_old(c, &c->found[i]))
+		uint64_t bytes = c->found[i].info.bytes;
+
+		if (bytes > room || !is_old(c, &c->found[i]))
 			break;
+		room -= bytes;
 		error = candidate_look(c, &c->found[i]);
 	}
 	if (error || c->cost_all <= c->gain_all)

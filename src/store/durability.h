@@ -134,6 +134,8 @@ struct durability_ops {
 	int (*mend)(struct durability *d, const struct log_damage *damage);
 	int (*segment_drop)(struct durability *d, uint64_t segment); /* recycles it; -EBUSY when not sealed */
 
+	int (*room)(
+		struct durability *d, uint64_t *ret_bytes); /* that the place still has, for the log and for all else */
 	/* Figures since opening. */
 	void (*figures)(struct durability *d, uint64_t *ret_records, uint64_t *ret_bytes, uint64_t *ret_syncs);
 };

@@ -60,8 +60,9 @@ struct upkeep {
 	struct condition wake;
 	int64_t sweep_us;            /* when the frame cache is swept next */
 	struct number_map looked_at; /* segment -> live bytes when it was found not to be worth compacting */
-	struct number_map stuck;     /* segment -> 1: could not be packed again */
+	struct number_map stuck;     /* segment -> live bytes when it could not be packed again */
 	size_t repack_count;         /* fewer old segments are not worth packing again */
+	bool has_more;               /* the last round may be followed by another at once */
 	bool compact_wanted;         /* by store_compact_start(); this and the next under wake_lock */
 	int compact_error;
 };

@@ -10,7 +10,7 @@ static int bytes_add(struct number_map *map, uint64_t segment, uint64_t bytes)
 	return segment ? number_map_put(map, segment, so_far + bytes) : 0;
 }
 
-/* For whoever keeps what is made of emails; a relocation is one of each. */
+/* For whoever keeps what is made of emails. */
 static int email_note(struct index_rows *rows, uint64_t id, uint64_t what)
 {
 	uint64_t so_far = 0;
@@ -38,7 +38,8 @@ static int email_count(struct index_rows *rows, uint64_t id, const struct email_
 	struct frame_ref ref;
 	int error = bytes_add(&rows->live, row->home, in ? home_bytes : -home_bytes);
 
-	if (!error)
+	/* One that is only elsewhere now neither came nor went. */
+	if (!error && !rows->relocating)
 		error = email_note(rows, id, in ? INDEX_EMAIL_CAME : INDEX_EMAIL_WENT);
 	while (!error && frame_ref_next(&r, &ref)) {
 		uint64_t bytes = ref.stored_bytes;
@@ -142,8 +143,12 @@ int index_relocate(struct rows *base, const struct email_description *email, con
 	error = index_get(rows->index, rows->txn, TABLE_EMAILS, key_slice(&key), &value);
 	if (error)
 		return error == -ENOENT ? 0 : error;
+	rows->relocating = true;
 	error = index_email_forget(rows, email->id);
-	return error ? error : email_store(base, email, record, false);
+	if (!error)
+		error = email_store(base, email, record, false);
+	rows->relocating = false;
+	return error;
 }
 
 /* One row of the history goes; so does its email when nothing else has it. */

@@ -346,6 +346,7 @@ void index_rows_free(struct index_rows **rows)
 		return;
 	index_account_forget(*rows);
 	number_map_free(&(*rows)->live);
+	number_map_free(&(*rows)->loose);
 	number_map_free(&(*rows)->emails);
 	free((*rows)->mailboxes);
 	buffer_free(&(*rows)->scratch);

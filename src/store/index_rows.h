@@ -15,6 +15,7 @@ struct index_rows {
 	struct rows rows;
 	struct index *index;
 	MDB_txn *txn;
+	bool relocating; /* the email at hand is put where it is now */
 	bool rebuilding; /* emails may be there already, and relocations may be the first to tell of one */
 	struct account_row account;
 	bool account_known, account_there;

@@ -77,6 +77,22 @@ static int frame_read(struct store *store, const struct frame_ref *ref, struct b
 	return error;
 }
 
+/* Whether all that is to be copied can be: else a part of it would have been, for nothing, and again each time. */
+static int frames_check(struct relocation *r, const struct email_row *row, struct buffer *body)
+{
+	struct reader list = op_list_reader(row->frames);
+	struct frame_ref ref;
+	int error = 0;
+
+	while (!error && row->frames.count > 1 && frame_ref_next(&list, &ref)) {
+		buffer_reset(body);
+		if (goes_away(r, ref.place.segment))
+			error = frame_unpack(r->store, &ref, body);
+	}
+	buffer_reset(body);
+	return error;
+}
+
 /* Frames of a large message get records of their own again; a small one's goes into the email's record. */
 static int frames_move(
 	struct relocation *r, const struct email_row *row, struct buffer *frames, struct buffer *body, uint64_t *bytes)
@@ -192,6 +208,8 @@ int email_relocate(struct relocation *r, uint64_t id, uint64_t *ret_bytes, uint6
 
 	if (!error && !email_goes_away(r, &row))
 		error = -ENOENT;
+	if (!error)
+		error = frames_check(r, &row, &body);
 	if (!error)
 		error = frames_move(r, &row, &frames, &body, &bytes);
 	if (!error)

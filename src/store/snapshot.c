@@ -9,6 +9,7 @@ enum { PART_BYTES = 262144, LIST_BYTES = 131072, BUFFER_MAX = 1 << 26 };
 struct snapshotting {
 	struct store *store;
 	MDB_txn *txn;
+	bool reserve;
 	uint64_t account, as_of, parts, bytes, seq;
 	struct buffer part, list;
 };
@@ -16,7 +17,7 @@ struct snapshotting {
 static int record_write(struct snapshotting *s, enum record_kind kind, struct slice payload)
 {
 	/* Parts need not be kept in memory for the applier; the end does. */
-	struct appending what = {.account = s->account, .kind = kind, .reserve = true};
+	struct appending what = {.account = s->account, .kind = kind, .reserve = s->reserve};
 	int error;
 
 	if (kind == RECORD_SNAPSHOT_END) {
@@ -253,10 +254,13 @@ static int directory_put(struct snapshotting *s)
 	return error ? error : table_each(s, TABLE_ALIASES, put_alias);
 }
 
-int snapshot_write(struct store *store, uint64_t account, uint64_t *ret_bytes, uint64_t *ret_seq)
+int snapshot_write(struct store *store, uint64_t account, bool reserve, uint64_t *ret_bytes, uint64_t *ret_seq)
 {
-	struct snapshotting s = {
-		.store = store, .account = account, .part = BUFFER_INIT(BUFFER_MAX), .list = BUFFER_INIT(BUFFER_MAX)};
+	struct snapshotting s = {.store = store,
+		.account = account,
+		.reserve = reserve,
+		.part = BUFFER_INIT(BUFFER_MAX),
+		.list = BUFFER_INIT(BUFFER_MAX)};
 	int error = index_begin(store->index, false, &s.txn);
 
 	if (error)

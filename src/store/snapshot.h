@@ -9,8 +9,12 @@
 #include "store/engine.h"
 #include "store/index_rows.h"
 
-/* Writes one of the state as the index has it now. *ret_bytes: of its records; *ret_seq: of its end. */
-MUST_CHECK int snapshot_write(struct store *store, uint64_t account, uint64_t *ret_bytes, uint64_t *ret_seq);
+/*
+ * Writes one of the state as the index has it now; with `reserve`, because it frees space, also where there is none but the reserve. *ret_bytes:
+ * of its records; *ret_seq: of its end.
+ */
+MUST_CHECK int snapshot_write(
+	struct store *store, uint64_t account, bool reserve, uint64_t *ret_bytes, uint64_t *ret_seq);
 /* Puts a part's payload into the index. */
 MUST_CHECK int snapshot_load(struct index_rows *rows, uint64_t account, struct slice payload);
 MUST_CHECK int snapshot_loaded(struct index_rows *rows, uint64_t account, uint64_t as_of);

@@ -52,16 +52,21 @@ static void frames_sweep(struct store *store, int64_t now_us)
 		(void)malloc_trim(0);
 }
 
-void upkeep_pause(struct store *store, int64_t us)
+static void pause_until(struct store *store, int64_t us, bool is_idle)
 {
 	struct upkeep *u = &store->upkeep;
 	int64_t now_us = thread_now_us(store->settings.threads), until_us = now_us + us;
 
 	frames_sweep(store, now_us);
 	lock_take(&u->wake_lock);
-	if (!u->stopping)
+	if (!u->stopping && !(is_idle && u->compact_wanted))
 		condition_wait_until(&u->wake, &u->wake_lock, until_us);
 	lock_give(&u->wake_lock);
+}
+
+void upkeep_pause(struct store *store, int64_t us)
+{
+	pause_until(store, us, false);
 }
 
 /* What goes wrong here (a full disk, mostly) is told and tried again next time; nothing depends on it. */
@@ -110,14 +115,14 @@ static void *upkeep_run(void *context)
 			continue;
 		}
 		if (now < next_us) {
-			upkeep_pause(store, next_us - now);
+			pause_until(store, next_us - now, true);
 			continue;
 		}
 		lock_take(&store->upkeep.lock);
 		told(store, "retention-failed", retention_run(store));
 		told(store, "compaction-failed", compact_run(store, false));
 		lock_give(&store->upkeep.lock);
-		next_us = thread_now_us(store->settings.threads) + pause_s * 1000000;
+		next_us = thread_now_us(store->settings.threads) + (store->upkeep.has_more ? 0 : pause_s * 1000000);
 	}
 	return NULL;
 }

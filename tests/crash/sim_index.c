@@ -295,6 +295,15 @@ PASS(sync_dir, (void *context, const char *path), (INNER, path))
 PASS(list, (void *context, const char *path, int (*each)(void *arg, const char *name), void *arg),
 	(INNER, path, each, arg))
 
+/* Errors of the simulation say when there is none. */
+static int index_room(void *context, const char *path, uint64_t *ret_bytes)
+{
+	(void)context;
+	(void)path;
+	*ret_bytes = UINT64_MAX;
+	return 0;
+}
+
 static int index_rename(void *context, const char *from, const char *to)
 {
 	struct sim_index *index = context;
@@ -332,7 +341,7 @@ struct sim_index *sim_index_new(struct sim_files *files, const char *dir, struct
 	index->inner = sim_files_system(files);
 	index->system = (struct file_system){index_open, index_close, index_read, index_write, index_zero, index_sync,
 		index_allocate, index_size, index_truncate, index_rename, index_unlink, index_make_dir, index_sync_dir,
-		index_list, index};
+		index_list, index_room, index};
 	index->threads = threads;
 	index->device = status.st_dev;
 	active = index;

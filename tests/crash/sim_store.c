@@ -340,6 +340,11 @@ static int tap_turn(struct durability *d)
 	return sim_of(d)->log->ops->turn(sim_of(d)->log);
 }
 
+static int tap_room(struct durability *d, uint64_t *ret_bytes)
+{
+	return sim_of(d)->log->ops->room(sim_of(d)->log, ret_bytes);
+}
+
 static void tap_figures(struct durability *d, uint64_t *ret_records, uint64_t *ret_bytes, uint64_t *ret_syncs)
 {
 	sim_of(d)->log->ops->figures(sim_of(d)->log, ret_records, ret_bytes, ret_syncs);
@@ -359,6 +364,7 @@ static const struct durability_ops tap_ops = {
 	.segment_read = tap_segment_read,
 	.mend = tap_mend,
 	.segment_drop = tap_segment_drop,
+	.room = tap_room,
 	.figures = tap_figures,
 };
 

@@ -605,7 +605,7 @@ struct sim_files *sim_files_new(uint64_t seed)
 
 	CHECK(sim && pthread_mutex_init(&sim->lock, NULL) == 0);
 	sim->system = (struct file_system){sim_open, sim_close, sim_read, sim_write, sim_zero, sim_sync, sim_allocate,
-		sim_size, sim_truncate, sim_rename, sim_unlink, sim_make_dir, sim_sync_dir, sim_list, sim};
+		sim_size, sim_truncate, sim_rename, sim_unlink, sim_make_dir, sim_sync_dir, sim_list, NULL, sim};
 	sim_files_reset(sim, seed);
 	return sim;
 }

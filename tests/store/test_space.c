@@ -646,6 +646,16 @@ static void what_stays_is_packed_again(void **state)
 	world_free(&w);
 }
 
+/* What the housekeeping thread does, until it pauses. */
+static void in_background(struct world *w)
+{
+	do {
+		lock_take(&w->store->upkeep.lock);
+		assert_int_equal(compact_run(w->store, false), 0);
+		lock_give(&w->store->upkeep.lock);
+	} while (w->store->upkeep.has_more);
+}
+
 /* In the background: segments whose mail is a day old, and no others. */
 static void mail_is_packed_again_after_a_day(void **state)
 {
@@ -659,18 +669,51 @@ static void mail_is_packed_again_after_a_day(void **state)
 	for (unsigned i = 0; i < 64; i++)
 		(void)attachment_deliver(&w, 1);
 	fast = live_of(&w);
-	assert_int_equal(compact_run(w.store, false), 0);
+	in_background(&w);
 	assert_int_equal(live_of(&w), fast);
 	w.now_ms += (int64_t)w.settings.repack_after_s * 1000 - 1000;
-	assert_int_equal(compact_run(w.store, false), 0);
+	in_background(&w);
 	assert_int_equal(live_of(&w), fast);
 	w.now_ms += 2000;
-	assert_int_equal(compact_run(w.store, false), 0);
+	in_background(&w);
 	/* All but what is in the current segment. */
 	assert_in_range(live_of(&w), 64 * attachments[1].least, fast - fast / 8);
 	shard_tick(w.shard);
 	for (uint32_t uid = 1; uid <= 64; uid++)
 		assert_attachment(&w, uid, 1);
+	world_free(&w);
+}
+
+static int little_room(void *context, const char *path, uint64_t *ret_bytes)
+{
+	(void)context;
+	(void)path;
+	*ret_bytes = 1 << 20; /* a quarter of it is less than a segment */
+	return 0;
+}
+
+/* Copies come first, and what they are of goes afterwards: where there is hardly any room, that is for mail. */
+static void a_disk_with_little_room_is_left_alone(void **state)
+{
+	struct file_system files = file_system_real;
+	uint64_t fast;
+	struct world w;
+
+	(void)state;
+	files.room = little_room;
+	world_make(&w);
+	w.settings.files = &files;
+	w.settings.repack_after_s = 0;
+	world_open(&w);
+	world_account(&w);
+	for (unsigned i = 0; i < 64; i++)
+		(void)attachment_deliver(&w, 1);
+	fast = live_of(&w);
+	in_background(&w);
+	assert_int_equal(live_of(&w), fast);
+	files.room = file_system_real.room;
+	in_background(&w);
+	assert_in_range(live_of(&w), 1, fast - 1);
 	world_free(&w);
 }
 
@@ -693,18 +736,18 @@ static void packing_again_pays_or_waits(void **state)
 		(void)attachment_deliver(&w, 1);
 	world_settle(&w);
 	store_stats(w.store, &before);
-	assert_int_equal(compact_run(w.store, false), 0);
+	in_background(&w);
 	store_stats(w.store, &after);
 	assert_int_equal(after.record_bytes, before.record_bytes);
 	for (unsigned i = 0; i < 10 * NEW; i++)
 		(void)attachment_deliver(&w, 1);
 	world_settle(&w);
 	store_stats(w.store, &before);
-	assert_int_equal(compact_run(w.store, false), 0);
+	in_background(&w);
 	store_stats(w.store, &after);
 	assert_in_range(after.record_bytes - before.record_bytes, 8 * NEW * attachments[1].least,
 		11 * NEW * attachments[1].most + 3000000);
-	assert_int_equal(compact_run(w.store, false), 0);
+	in_background(&w);
 	world_settle(&w);
 	store_stats(w.store, &before);
 	assert_int_equal(before.record_bytes, after.record_bytes);
@@ -731,6 +774,7 @@ int main(void)
 		cmocka_unit_test(an_attachment_takes_what_is_in_it),
 		cmocka_unit_test(what_stays_is_packed_again),
 		cmocka_unit_test(mail_is_packed_again_after_a_day),
+		cmocka_unit_test(a_disk_with_little_room_is_left_alone),
 		cmocka_unit_test(packing_again_pays_or_waits),
 	};
 

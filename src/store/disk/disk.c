@@ -146,6 +146,13 @@ static uint64_t disk_last_seq(struct durability *d)
 	return seq;
 }
 
+static int disk_room(struct durability *d, uint64_t *ret_bytes)
+{
+	struct disk *disk = disk_of(d);
+
+	return disk->files->room(disk->files->context, disk->dir, ret_bytes);
+}
+
 static void disk_figures(struct durability *d, uint64_t *ret_records, uint64_t *ret_bytes, uint64_t *ret_syncs)
 {
 	struct disk *disk = disk_of(d);
@@ -172,6 +179,7 @@ static const struct durability_ops disk_ops = {
 	.segment_read = disk_segment_read,
 	.mend = disk_mend,
 	.segment_drop = disk_segment_drop,
+	.room = disk_room,
 	.figures = disk_figures,
 };
 

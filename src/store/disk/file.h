@@ -27,6 +27,8 @@ struct file_system {
 	int (*make_dir)(void *context, const char *path); /* 0 when it is there already */
 	int (*sync_dir)(void *context, const char *path); /* makes names in it durable */
 	int (*list)(void *context, const char *path, int (*each)(void *arg, const char *name), void *arg);
+	int (*room)(void *context, const char *path,
+		uint64_t *ret_bytes); /* that can still be had where `path`, a directory, is */
 	void *context;
 };
 

@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -206,6 +207,23 @@ static int real_list(void *context, const char *path, int (*each)(void *arg, con
 	return error;
 }
 
+static int real_room(void *context, const char *path, uint64_t *ret_bytes)
+{
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statvfs fs;
+	int error = 0;
+
+	(void)context;
+	if (dir < 0)
+		return -errno;
+	if (fstatvfs(dir, &fs) < 0)
+		error = -errno;
+	else
+		*ret_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	(void)close(dir);
+	return error;
+}
+
 const struct file_system file_system_real = {
 	.open = real_open,
 	.close = real_close,
@@ -221,4 +239,5 @@ const struct file_system file_system_real = {
 	.make_dir = real_make_dir,
 	.sync_dir = real_sync_dir,
 	.list = real_list,
+	.room = real_room,
 };

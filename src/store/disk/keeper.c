@@ -24,20 +24,27 @@ int segment_seal(struct disk *disk, struct segment *segment)
 	return 0;
 }
 
-int segment_finish(struct disk *disk, struct segment *segment)
+/* A file that is nearly full stays as it is: only whole ones can be recycled. */
+static int segment_trim(struct disk *disk, struct segment *segment)
 {
 	const struct file_system *files = disk->files;
-	int error = segment_seal(disk, segment);
+	int error;
 
-	/* A file that is nearly full stays as it is: only whole ones can be recycled. */
-	if (error || segment->used + disk->settings.segment_bytes / 4 > segment->file_bytes)
-		return error;
+	if (segment->used + disk->settings.segment_bytes / 4 > segment->file_bytes)
+		return 0;
 	error = files->truncate(files->context, segment->file, segment->used);
 	if (!error)
 		error = files->sync(files->context, segment->file);
 	if (!error)
 		segment->file_bytes = segment->used;
 	return error;
+}
+
+int segment_finish(struct disk *disk, struct segment *segment)
+{
+	int error = segment_seal(disk, segment);
+
+	return error ? error : segment_trim(disk, segment);
 }
 
 /* ---- Making segments ahead ---- */
@@ -194,9 +201,17 @@ static bool seal_one(struct disk *disk)
 		return false;
 	(void)segment_list_take(&disk->unsealed);
 	lock_give(&disk->lock);
-	error = segment_finish(disk, segment);
+	/* Once it is sealed its file is one of those that may be closed; and what it does not need may as well stay. */
+	lock_take(&disk->table.lock);
+	segment->refs++;
+	lock_give(&disk->table.lock);
+	error = segment_seal(disk, segment);
 	if (error)
 		disk_fail(disk, error, "seal");
+	else if (segment_trim(disk, segment))
+		disk_notice(disk, "journal-not-trimmed", "segment %016llx keeps space that it does not need",
+			(unsigned long long)segment->id);
+	segment_unref(disk, segment);
 	lock_take(&disk->lock);
 	return true;
 }

@@ -17,9 +17,9 @@ struct segment {
 	uint64_t id;
 	struct segment_header header;
 	/* Of the current segment under disk.lock; afterwards they do not change. */
-	uint32_t used;     /* offset of the first free byte; 0: the header was not staged yet */
-	uint64_t last_seq; /* first_seq - 1: no record yet */
-	uint64_t file_bytes;
+	uint32_t used;            /* offset of the first free byte; 0: the header was not staged yet */
+	uint64_t last_seq;        /* first_seq - 1: no record yet */
+	uint64_t file_bytes;      /* less, once, when it was sealed early: of interest to nobody then */
 	_Atomic uint32_t written; /* up to here the file has the bytes */
 	/* Under table.lock: */
 	bool sealed;      /* its seal is durable; one from an earlier run may be in the page cache only */
