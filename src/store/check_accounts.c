@@ -3,22 +3,14 @@
 
 /* ---- Live bytes of segments ---- */
 
-static int live_add(struct checking *c, uint64_t segment, uint64_t bytes)
-{
-	uint64_t so_far = 0;
-
-	(void)number_map_get(&c->live, segment, &so_far);
-	return segment ? number_map_put(&c->live, segment, so_far + bytes) : 0;
-}
-
 int check_live(struct checking *c, const struct email_row *row)
 {
 	struct reader r = op_list_reader(row->frames);
 	struct frame_ref ref;
-	int error = live_add(c, row->home, email_row_home_bytes(row));
+	int error = number_map_add(&c->live, row->home, email_row_home_bytes(row));
 
 	while (!error && frame_ref_next(&r, &ref))
-		error = live_add(c, ref.place.segment, ref.stored_bytes);
+		error = number_map_add(&c->live, ref.place.segment, ref.stored_bytes);
 	return error;
 }
 
@@ -60,14 +52,6 @@ struct account_check {
 	uint64_t used_bytes, used_messages;
 };
 
-static int count_one(struct number_map *map, uint64_t email)
-{
-	uint64_t count = 0;
-
-	(void)number_map_get(map, email, &count);
-	return email ? number_map_put(map, email, count + 1) : 0;
-}
-
 static void message_report(struct account_check *a, const struct mailbox_row *row, const struct entry *entry)
 {
 	uint64_t how = 0;
@@ -100,7 +84,7 @@ static int entry_check(struct account_check *a, const struct mailbox_row *row, c
 		a->used_bytes += entry->bytes;
 		a->used_messages++;
 	}
-	return count_one(&a->live, entry->email);
+	return number_map_add(&a->live, entry->email, 1);
 }
 
 static int mailbox_check(struct account_check *a, uint64_t id, const struct mailbox_row *row)
@@ -142,7 +126,7 @@ static int history_check(struct account_check *a)
 		if (key_number32(walk.key, 16) && walk.value.len == ENTRY_ROW_BYTES) {
 			entry_row_read(walk.value.at, key_number32(walk.key, 16), &entry);
 			if (!(entry.flags & ENTRY_MOVED))
-				error = count_one(&a->kept, entry.email);
+				error = number_map_add(&a->kept, entry.email, 1);
 		}
 		if (!error)
 			error = index_walk_next(&walk);

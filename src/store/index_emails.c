@@ -2,23 +2,10 @@
 #include "store/ids.h"
 #include "store/index_rows_more.h"
 
-static int bytes_add(struct number_map *map, uint64_t segment, uint64_t bytes)
-{
-	uint64_t so_far = 0;
-
-	(void)number_map_get(map, segment, &so_far);
-	return segment ? number_map_put(map, segment, so_far + bytes) : 0;
-}
-
 /* For whoever keeps what is made of emails. */
 static int email_note(struct index_rows *rows, uint64_t id, uint64_t what)
 {
-	uint64_t so_far = 0;
-
-	if (!id_account(id))
-		return 0;
-	(void)number_map_get(&rows->emails, id_account(id), &so_far);
-	return number_map_put(&rows->emails, id_account(id), so_far + what);
+	return number_map_add(&rows->emails, id_account(id), what);
 }
 
 static int large_mark(struct index_rows *rows, const struct frame_ref *ref, uint64_t id, bool present)
@@ -36,7 +23,7 @@ static int email_count(struct index_rows *rows, uint64_t id, const struct email_
 	struct reader r = op_list_reader(row->frames);
 	uint64_t home_bytes = email_row_home_bytes(row);
 	struct frame_ref ref;
-	int error = bytes_add(&rows->live, row->home, in ? home_bytes : -home_bytes);
+	int error = number_map_add(&rows->live, row->home, in ? home_bytes : -home_bytes);
 
 	/* One that is only elsewhere now neither came nor went. */
 	if (!error && !rows->relocating)
@@ -44,7 +31,7 @@ static int email_count(struct index_rows *rows, uint64_t id, const struct email_
 	while (!error && frame_ref_next(&r, &ref)) {
 		uint64_t bytes = ref.stored_bytes;
 
-		error = bytes_add(&rows->live, ref.place.segment, in ? bytes : -bytes);
+		error = number_map_add(&rows->live, ref.place.segment, in ? bytes : -bytes);
 		if (!error && ref.place.segment != row->home)
 			error = large_mark(rows, &ref, id, in);
 	}
@@ -96,7 +83,7 @@ static int loose_count(struct index_rows *rows, struct op_list frames)
 	int error = 0;
 
 	while (!error && frame_ref_next(&r, &ref))
-		error = bytes_add(&rows->loose, ref.place.segment, ref.stored_bytes);
+		error = number_map_add(&rows->loose, ref.place.segment, ref.stored_bytes);
 	return error;
 }
 

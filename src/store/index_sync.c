@@ -136,14 +136,6 @@ int index_sync_rest(struct index_sync *sync)
 
 /* ---- What lives where ---- */
 
-static int live_add(struct number_map *live, uint64_t segment, uint64_t bytes)
-{
-	uint64_t so_far = 0;
-
-	(void)number_map_get(live, segment, &so_far);
-	return segment ? number_map_put(live, segment, so_far + bytes) : 0;
-}
-
 static int email_add(struct index *index, MDB_txn *txn, struct number_map *live, const struct index_walk *walk)
 {
 	struct email_row row;
@@ -154,11 +146,11 @@ static int email_add(struct index *index, MDB_txn *txn, struct number_map *live,
 	if (error)
 		return error;
 	r = op_list_reader(row.frames);
-	error = live_add(live, row.home, email_row_home_bytes(&row));
+	error = number_map_add(live, row.home, email_row_home_bytes(&row));
 	while (!error && frame_ref_next(&r, &ref)) {
 		struct index_key key = key_pair(ref.place.segment, key_number(walk->key, 0));
 
-		error = live_add(live, ref.place.segment, ref.stored_bytes);
+		error = number_map_add(live, ref.place.segment, ref.stored_bytes);
 		if (!error && ref.place.segment != row.home)
 			error = index_put(index, txn, TABLE_LARGE, key_slice(&key), (struct slice){NULL, 0});
 	}

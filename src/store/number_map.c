@@ -62,6 +62,16 @@ int number_map_put(struct number_map *map, uint64_t key, uint64_t value)
 	return 0;
 }
 
+int number_map_add(struct number_map *map, uint64_t key, uint64_t value)
+{
+	uint64_t so_far = 0;
+
+	if (!key)
+		return 0;
+	(void)number_map_get(map, key, &so_far);
+	return number_map_put(map, key, so_far + value);
+}
+
 void number_map_delete(struct number_map *map, uint64_t key)
 {
 	struct number_slot *hole;

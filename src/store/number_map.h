@@ -17,7 +17,9 @@ struct number_map {
 
 bool number_map_get(const struct number_map *map, uint64_t key, uint64_t *ret_value);
 MUST_CHECK int number_map_put(struct number_map *map, uint64_t key, uint64_t value); /* replaces */
-void number_map_delete(struct number_map *map, uint64_t key); /* the memory goes with the last key */
+MUST_CHECK int number_map_add(
+	struct number_map *map, uint64_t key, uint64_t value); /* to what is there, or 0; nothing of key 0 */
+void number_map_delete(struct number_map *map, uint64_t key);  /* the memory goes with the last key */
 void number_map_free(struct number_map *map);
 
 #endif
