@@ -319,24 +319,30 @@ static int unpack(
 	return unpack_whole(c, codec == CODEC_LZ4 ? SQUEEZED_LZ4 : SQUEEZED_ZSTD, dictionary, r.rest, raw, out);
 }
 
-/* Into memory that is used again and again: it stays in the processor's cache. */
+/* Memory that is used again and again, so that it stays in the processor's cache: for a frame, and zeros behind it. NULL: buffer_error(). */
+static char *stored_room(struct buffer *stored, size_t bytes)
+{
+	char *room;
+
+	buffer_reset(stored);
+	room = buffer_room(stored, bytes + BASE64_SLACK);
+	if (room) {
+		memset(room + bytes, 0, BASE64_SLACK);
+		buffer_added(stored, bytes);
+	}
+	return room;
+}
+
 static int stored_read(struct store *store, const struct frame_ref *ref, struct buffer *stored)
 {
 	char *room;
-	int error;
 
 	if (ref->stored_bytes > STORED_MAX)
 		return -EBADMSG;
-	buffer_reset(stored);
-	room = buffer_room(stored, ref->stored_bytes + BASE64_SLACK);
+	room = stored_room(stored, ref->stored_bytes);
 	if (!room)
 		return buffer_error(stored);
-	error = store->log->ops->read(store->log, &ref->place, ref->offset, ref->stored_bytes, room);
-	if (error)
-		return error;
-	memset(room + ref->stored_bytes, 0, BASE64_SLACK);
-	buffer_added(stored, ref->stored_bytes);
-	return 0;
+	return store->log->ops->read(store->log, &ref->place, ref->offset, ref->stored_bytes, room);
 }
 
 int frame_unpack_stored(struct store *store, struct slice stored, uint32_t raw_bytes, struct buffer *out)
@@ -347,13 +353,11 @@ int frame_unpack_stored(struct store *store, struct slice stored, uint32_t raw_b
 
 	if (!c)
 		return -ENOMEM;
-	buffer_reset(&c->stored);
-	room = buffer_room(&c->stored, stored.len + BASE64_SLACK);
+	room = stored_room(&c->stored, stored.len);
 	error = room ? 0 : buffer_error(&c->stored);
 	if (!error) {
 		memcpy(room, stored.at, stored.len);
-		memset(room + stored.len, 0, BASE64_SLACK);
-		error = unpack(store, c, slice_make(room, stored.len), raw_bytes, out);
+		error = unpack(store, c, buffer_slice(&c->stored), raw_bytes, out);
 	}
 	contexts_give(&store->dictionaries, c);
 	return error;
