@@ -136,7 +136,6 @@ static void segment_forget(struct upkeep *u, uint64_t id)
  */
 static int segments_drop(struct compaction *c)
 {
-	struct upkeep *u = &c->store->upkeep;
 	struct durability *log = c->store->log;
 	int error = store_wait_applied(c->store, log->ops->last_seq(log));
 
@@ -150,13 +149,11 @@ static int segments_drop(struct compaction *c)
 		/* Alive: something that was on its way when it was looked at. Busy: nothing durable comes after it yet. */
 		error = compaction_row(c, id).live ? -EBUSY : log->ops->segment_drop(log, id);
 		if (error == -EBUSY)
-			error = number_map_put(
-				c->kind == COMPACT_LOOSE ? &u->stuck : &u->looked_at, id, c->taken[i]->row.live);
+			error = number_map_put(compaction_left(c), id, c->taken[i]->row.live);
 		else if (!error)
-			segment_forget(u, id);
+			segment_forget(&c->store->upkeep, id);
 	}
-	mdb_txn_abort(c->txn);
-	c->txn = NULL;
+	compaction_txn_end(c);
 	return error;
 }
 
@@ -279,16 +276,16 @@ static int sealed_wait(struct store *store, struct segment_info *segment)
 /* Whether enough of it came in to be packed again. */
 static int is_loose(struct store *store, const struct segment_info *segment, bool *ret_loose)
 {
-	struct compaction c = {.store = store, .once = true};
 	struct segment_row row;
-	int error = index_begin(store->index, false, &c.txn);
+	MDB_txn *txn;
+	int error = index_begin(store->index, false, &txn);
 
 	if (error)
 		return error;
-	row = compaction_row(&c, segment->id);
-	*ret_loose = compaction_is_loose(&c, segment, &row);
-	compaction_txn_end(&c);
-	return 0;
+	error = index_segment_get(store->index, txn, segment->id, &row);
+	*ret_loose = !error && compaction_is_loose(segment, &row, true);
+	mdb_txn_abort(txn);
+	return error;
 }
 
 /*

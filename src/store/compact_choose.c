@@ -31,16 +31,21 @@ static bool is_mostly_dead(struct compaction *c, const struct segment_info *info
 	return !number_map_get(&c->store->upkeep.looked_at, info->id, &before) || live + info->bytes / 8 < before;
 }
 
-bool compaction_is_loose(const struct compaction *c, const struct segment_info *info, const struct segment_row *row)
+struct number_map *compaction_left(const struct compaction *c)
 {
-	return row->loose > info->bytes / (c->once ? LOOSE_PART_ONCE : LOOSE_PART);
+	return c->kind == COMPACT_LOOSE ? &c->store->upkeep.stuck : &c->store->upkeep.looked_at;
+}
+
+bool compaction_is_loose(const struct segment_info *info, const struct segment_row *row, bool once)
+{
+	return row->loose > info->bytes / (once ? LOOSE_PART_ONCE : LOOSE_PART);
 }
 
 static bool is_to_be_packed(struct compaction *c, const struct segment_info *info, const struct segment_row *row)
 {
 	uint64_t live;
 
-	return info->id < c->before && compaction_is_loose(c, info, row) &&
+	return info->id < c->before && compaction_is_loose(info, row, c->once) &&
 	       !(number_map_get(&c->store->upkeep.stuck, info->id, &live) && live == row->live);
 }
 
@@ -276,22 +281,17 @@ static uint64_t gain_of(const struct candidate *candidate)
 /* Takes the segment into the round when that is worth it; nobody knows what a damaged one holds: it stays. */
 static int segment_look(struct compaction *c, const struct candidate *candidate)
 {
-	struct upkeep *u = &c->store->upkeep;
 	int error = look(c, candidate);
-	bool is_worth = candidate->row.live + c->cost <= candidate->info.bytes / 4 * 3;
+	/* Of loose ones all together are (loose_choose()). */
+	bool is_worth = c->kind == COMPACT_LOOSE || candidate->row.live + c->cost <= candidate->info.bytes / 4 * 3;
 
-	if (!error && c->kind == COMPACT_LOOSE && !c->damaged) {
+	if (!error && !c->damaged && is_worth) {
 		c->gain_all += gain_of(candidate);
 		c->cost_all += c->cost;
 		return take(c);
 	}
-	if (!error && c->kind != COMPACT_LOOSE && !c->damaged && is_worth)
-		return take(c);
 	leave(c);
-	if (error)
-		return error;
-	return c->kind == COMPACT_LOOSE ? number_map_put(&u->stuck, candidate->info.id, candidate->row.live)
-					: number_map_put(&u->looked_at, candidate->info.id, candidate->row.live);
+	return error ? error : number_map_put(compaction_left(c), candidate->info.id, candidate->row.live);
 }
 
 /* ---- How old ---- */
@@ -379,14 +379,11 @@ static int snapshots_cost(struct compaction *c, uint64_t *ret_cost)
  * Accounts have so much that snapshots of those in a few segments are not worth it. When all segments that may be taken save more than snapshots of
  * all accounts take, these come first, and serve all of them; else more must come before they are looked at again.
  */
-static int snapshots_choose(struct compaction *c)
+static int snapshots_choose(struct compaction *c, uint64_t room)
 {
-	uint64_t gain = 0, cost, last_seq = 0, room = 0;
+	uint64_t gain = 0, cost, last_seq = 0;
 	size_t count = 0;
 	int error = snapshots_cost(c, &cost);
-
-	if (!error)
-		error = c->store->log->ops->room(c->store->log, &room);
 
 	if (error)
 		return error;
@@ -394,7 +391,7 @@ static int snapshots_choose(struct compaction *c)
 		gain += gain_of(&c->found[count]);
 		last_seq = c->found[count].info.last_seq;
 	}
-	if (gain > cost && cost <= room / ROOM_PART)
+	if (gain > cost && cost <= room)
 		c->snapshots_to = last_seq;
 	else
 		c->store->upkeep.repack_count = 2 * count;
@@ -404,7 +401,7 @@ static int snapshots_choose(struct compaction *c)
 static int loose_choose(struct compaction *c)
 {
 	struct upkeep *u = &c->store->upkeep;
-	uint64_t room = 0;
+	uint64_t room = 0, left;
 	int error;
 
 	if (!c->once && u->repack_count &&
@@ -413,12 +410,13 @@ static int loose_choose(struct compaction *c)
 	u->repack_count = 0;
 	error = c->store->log->ops->room(c->store->log, &room);
 	room /= ROOM_PART;
+	left = room;
 	for (size_t i = 0; !error && i < c->found_count && c->taken_count < ROUND_SEGMENTS; i++) {
 		uint64_t bytes = c->found[i].info.bytes;
 
-		if (bytes > room || !is_old(c, &c->found[i]))
+		if (bytes > left || !is_old(c, &c->found[i]))
 			break;
-		room -= bytes;
+		left -= bytes;
 		error = candidate_look(c, &c->found[i]);
 	}
 	if (error || c->cost_all <= c->gain_all)
@@ -427,7 +425,7 @@ static int loose_choose(struct compaction *c)
 	number_map_free(&c->dictionaries);
 	number_map_free(&c->move.emails);
 	c->taken_count = 0;
-	return snapshots_choose(c);
+	return snapshots_choose(c, room);
 }
 
 int compaction_choose(struct compaction *c)

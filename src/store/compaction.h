@@ -20,7 +20,7 @@ struct compaction {
 	struct store *store;
 	bool once;
 	enum compaction_kind kind;
-	uint64_t before; /* only segments with a lower id */
+	uint64_t before; /* of loose ones only those with a lower id */
 	MDB_txn *txn;
 	struct candidate *found;
 	size_t found_count, found_room;
@@ -39,8 +39,8 @@ struct compaction {
 	size_t taken_count;
 	uint64_t gain_all, cost_all; /* of those taken to be packed again */
 	uint64_t
-		snapshots_to; /* nothing is taken: all accounts' snapshots are wanted that are not as new as this record; 0: none */
-	int64_t paced_us; /* up to then the time is used by what the rate allows */
+		snapshots_to; /* 0, or nothing is taken, and snapshots are wanted of all accounts: as new as this record */
+	int64_t paced_us;     /* up to then the time is used by what the rate allows */
 };
 
 /* compact_choose.c: fills .taken and what is in them. */
@@ -48,7 +48,9 @@ MUST_CHECK int compaction_choose(struct compaction *c);
 /* What is alive in a segment. Where that cannot be read, all of it is. */
 struct segment_row compaction_row(struct compaction *c, uint64_t segment);
 /* Whether so much of it came in that it is worth packing again. */
-bool compaction_is_loose(const struct compaction *c, const struct segment_info *info, const struct segment_row *row);
+bool compaction_is_loose(const struct segment_info *info, const struct segment_row *row, bool once);
+/* Where segments are remembered that this kind of round could not take: with their live bytes. */
+struct number_map *compaction_left(const struct compaction *c);
 /* compact.c: after so many bytes. -ECANCELED: the store closes. */
 MUST_CHECK int compaction_pace(struct compaction *c, uint64_t bytes);
 void compaction_txn_end(struct compaction *c);
