@@ -159,8 +159,8 @@ __attribute__((target("avx2"))) static void encode_wide(const char *from, size_t
 
 /* Where 64 bytes can be looked up at once. */
 #define VBMI __attribute__((target("avx512vbmi,avx512bw")))
-enum { WIDE_BYTES = 48, WIDE_DIGITS = 64 };
-#define WIDE_MASK (((uint64_t)1 << WIDE_BYTES) - 1)
+enum { WIDEST_BYTES = 48, WIDEST_DIGITS = 64 };
+#define WIDEST_MASK (((uint64_t)1 << WIDEST_BYTES) - 1)
 
 static bool has_vbmi(void)
 {
@@ -180,7 +180,7 @@ VBMI static __m512i order_of_groups(void)
 /* 48 bytes become 64 digits. Of b, a, c, b as one number the digits are the six bits from 10, 4, 22 and 16 on. */
 VBMI static void encode_48(const char *from, char *to)
 {
-	__m512i in = _mm512_maskz_loadu_epi8(WIDE_MASK, from);
+	__m512i in = _mm512_maskz_loadu_epi8(WIDEST_MASK, from);
 	__m512i groups = _mm512_permutexvar_epi8(order_of_groups(), in);
 	__m512i values = _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x3036242a1016040a), groups);
 
@@ -188,29 +188,23 @@ VBMI static void encode_48(const char *from, char *to)
 }
 
 /* The values of the 128 characters of ASCII; 0x80: it is none. */
-static const uint8_t *values_of_ascii(void)
-{
-	static const uint8_t values[128] = {
 #define NO4        0x80, 0x80, 0x80, 0x80
 #define NO16       NO4, NO4, NO4, NO4
 #define SIX(n)     (n), (n) + 1, (n) + 2, (n) + 3, (n) + 4, (n) + 5
 #define LETTERS(n) SIX(n), SIX((n) + 6), SIX((n) + 12), SIX((n) + 18), (n) + 24, (n) + 25
-		NO16, NO16, NO4, NO4, 0x80, 0x80, 0x80, 62, 0x80, 0x80, 0x80, 63, SIX(52), 58, 59, 60, 61, 0x80, 0x80,
-		NO4, 0x80, LETTERS(0), NO4, 0x80, 0x80, LETTERS(26), NO4, 0x80};
+static const uint8_t values_of[128] = {NO16, NO16, NO4, NO4, 0x80, 0x80, 0x80, 62, 0x80, 0x80, 0x80, 63, SIX(52), 58,
+	59, 60, 61, 0x80, 0x80, NO4, 0x80, LETTERS(0), NO4, 0x80, 0x80, LETTERS(26), NO4, 0x80};
 #undef NO4
 #undef NO16
 #undef SIX
 #undef LETTERS
 
-	return values;
-}
-
 /* 64 digits become 48 bytes. */
 VBMI static bool decode_64(const char *text, char *to)
 {
-	const uint8_t *known = values_of_ascii();
 	__m512i in = _mm512_loadu_si512(text);
-	__m512i values = _mm512_permutex2var_epi8(_mm512_loadu_si512(known), in, _mm512_loadu_si512(known + 64));
+	__m512i values =
+		_mm512_permutex2var_epi8(_mm512_loadu_si512(values_of), in, _mm512_loadu_si512(values_of + 64));
 	__m512i twelve = _mm512_maddubs_epi16(values, _mm512_set1_epi16(1 << 8 | 64));
 	__m512i whole = _mm512_madd_epi16(twelve, _mm512_set1_epi32(1 << 16 | 4096));
 	/* The three bytes of each number, from the high end: of byte i of what comes out, byte 2 - i % 3 of number i / 3. */
@@ -218,7 +212,7 @@ VBMI static bool decode_64(const char *text, char *to)
 		30, 29, 28, 34, 33, 32, 38, 37, 36, 42, 41, 40, 46, 45, 44, 50, 49, 48, 54, 53, 52, 58, 57, 56, 62, 61,
 		60};
 
-	_mm512_mask_storeu_epi8(to, WIDE_MASK, _mm512_permutexvar_epi8(_mm512_loadu_si512(bytes), whole));
+	_mm512_mask_storeu_epi8(to, WIDEST_MASK, _mm512_permutexvar_epi8(_mm512_loadu_si512(bytes), whole));
 	return !_mm512_movepi8_mask(_mm512_or_si512(in, values));
 }
 
@@ -227,10 +221,10 @@ VBMI static bool decode_widest(const char *text, size_t digits, char *to)
 	bool good = true;
 	size_t at = 0;
 
-	for (; at + WIDE_DIGITS <= digits; at += WIDE_DIGITS)
+	for (; at + WIDEST_DIGITS <= digits; at += WIDEST_DIGITS)
 		good &= decode_64(text + at, to + at / 4 * 3);
 	if (at < digits)
-		good &= decode_64(text + digits - WIDE_DIGITS, to + (digits - WIDE_DIGITS) / 4 * 3);
+		good &= decode_64(text + digits - WIDEST_DIGITS, to + (digits - WIDEST_DIGITS) / 4 * 3);
 	return good;
 }
 
@@ -238,10 +232,10 @@ VBMI static void encode_widest(const char *from, size_t bytes, char *to)
 {
 	size_t at = 0;
 
-	for (; at + WIDE_BYTES <= bytes; at += WIDE_BYTES)
+	for (; at + WIDEST_BYTES <= bytes; at += WIDEST_BYTES)
 		encode_48(from + at, to + at / 3 * 4);
 	if (at < bytes)
-		encode_48(from + bytes - WIDE_BYTES, to + (bytes - WIDE_BYTES) / 3 * 4);
+		encode_48(from + bytes - WIDEST_BYTES, to + (bytes - WIDEST_BYTES) / 3 * 4);
 }
 
 #endif
@@ -249,7 +243,7 @@ VBMI static void encode_widest(const char *from, size_t bytes, char *to)
 bool base64_decode(const char *text, size_t digits, char *to)
 {
 #ifdef __x86_64__
-	if (digits >= WIDE_DIGITS && has_vbmi())
+	if (digits >= WIDEST_DIGITS && has_vbmi())
 		return decode_widest(text, digits, to);
 	if (digits >= 16 && __builtin_cpu_supports("ssse3"))
 		return decode_vector(text, digits, to);
@@ -260,7 +254,7 @@ bool base64_decode(const char *text, size_t digits, char *to)
 void base64_encode(const char *from, size_t bytes, char *to)
 {
 #ifdef __x86_64__
-	if (bytes >= WIDE_BYTES && has_vbmi()) {
+	if (bytes >= WIDEST_BYTES && has_vbmi()) {
 		encode_widest(from, bytes, to);
 		return;
 	}
