@@ -53,6 +53,14 @@ enum cli_status cli_complain(struct cli *cli, enum cli_status status, const char
  */
 json_t *cli_ask(struct cli *cli, json_t *request);
 enum cli_status cli_do(struct cli *cli, json_t *request); /* where only success matters */
+/* Something that goes on in the server. */
+struct cli_awaited {
+	const char *command, *field; /* what to ask, and in which field of the answer it stands how it goes */
+	const char *name;            /* for people, at the begin of a sentence */
+	void (*each)(const struct cli *cli, const json_t *state); /* told of each answer; may be NULL */
+};
+/* Asks until it is over. The last answer, for the caller; NULL as cli_ask(), also when it failed. */
+json_t *cli_await(struct cli *cli, const struct cli_awaited *awaited);
 /* Is a server running, and this a connection to it? Otherwise nothing has been opened. */
 bool cli_reaches_server(struct cli *cli);
 void cli_disconnect(struct cli *cli);

@@ -1,9 +1,5 @@
 /* penfold check: of a data directory, or through the server that has it open. */
-#include <time.h>
-
 #include "admin/cli.h"
-
-enum { POLL_MS = 200 };
 
 /* ---- The directory ---- */
 
@@ -64,28 +60,21 @@ static enum cli_status start(struct cli *cli)
 	return cli_do(cli, request);
 }
 
+static void print_lines(const struct cli *cli, const json_t *check)
+{
+	(void)fprintf(cli->out, "%s", cli_text(check, "lines"));
+}
+
 static enum cli_status follow(struct cli *cli)
 {
-	const struct timespec pause = {0, POLL_MS * 1000000L};
-	enum cli_status status = CLI_FAILED;
-	bool over = false;
+	static const struct cli_awaited check = {"check.poll", "check", "The check", print_lines};
+	json_t *answer = cli_await(cli, &check);
+	bool sound = json_is_true(json_object_get(json_object_get(answer, "check"), "sound"));
 
-	while (!over) {
-		json_t *answer = cli_ask(cli, json_pack("{s:s}", "cmd", "check.poll"));
-		const json_t *check = json_object_get(answer, "check");
-		const char *failure = json_string_value(json_object_get(check, "failure"));
-
-		over = !answer || json_is_true(json_object_get(check, "over"));
-		(void)fprintf(cli->out, "%s", cli_text(check, "lines"));
-		if (failure)
-			status = cli_complain(cli, CLI_FAILED, "The check ended early: %s", failure);
-		else if (over && answer)
-			status = conclude(cli, json_is_true(json_object_get(check, "sound")) ? 0 : -EBADMSG);
-		json_decref(answer);
-		if (!over)
-			(void)nanosleep(&pause, NULL);
-	}
-	return status;
+	if (!answer)
+		return CLI_FAILED;
+	json_decref(answer);
+	return conclude(cli, sound ? 0 : -EBADMSG);
 }
 
 enum cli_status cli_check(struct cli *cli)

@@ -4,12 +4,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "admin/cli.h"
 #include "store/disk/file.h"
 
-enum { READ_BYTES = 65536 };
+enum { READ_BYTES = 65536, POLL_MS = 200 };
 
 /* ---- The running server ---- */
 
@@ -254,6 +255,29 @@ enum cli_status cli_do(struct cli *cli, json_t *request)
 
 	json_decref(answer);
 	return answer ? CLI_DONE : CLI_FAILED;
+}
+
+json_t *cli_await(struct cli *cli, const struct cli_awaited *awaited)
+{
+	const struct timespec pause = {0, POLL_MS * 1000000L};
+	json_t *answer;
+
+	while ((answer = cli_ask(cli, json_pack("{s:s}", "cmd", awaited->command)))) {
+		const json_t *state = json_object_get(answer, awaited->field);
+		const char *failure = json_string_value(json_object_get(state, "failure"));
+
+		if (awaited->each)
+			awaited->each(cli, state);
+		if (!failure && json_is_true(json_object_get(state, "over")))
+			break;
+		if (failure)
+			(void)cli_complain(cli, CLI_FAILED, "%s ended early: %s", awaited->name, failure);
+		json_decref(answer);
+		if (failure)
+			return NULL;
+		(void)nanosleep(&pause, NULL);
+	}
+	return answer;
 }
 
 json_t *cli_list(struct cli *cli, json_t *request, const char *name)
