@@ -80,7 +80,7 @@ static void test_finding(void **state UNUSED)
 /* Places near the ends, across what is looked at together, and texts in which almost every place looks like it. */
 static void test_finding_anywhere(void **state UNUSED)
 {
-	char text[80], runs[5000];
+	char text[160], runs[5000];
 
 	for (size_t len = 2; len <= 24; len++) {
 		for (size_t size = 0; size <= sizeof(text); size++) {
