@@ -15,8 +15,8 @@
 struct pop3_backend {
 	/* Opens a message for reading; -ENOENT: it is gone. After success close() follows. */
 	int (*open)(void *context, uint64_t email);
-	/* What stands at `at`: at least one byte; valid until the next call. */
-	int (*peek)(void *context, uint64_t at, struct slice *ret_bytes);
+	/* Appends `bytes` bytes of it from `at` on, which it has. After an error `out` may have some of them. */
+	int (*append)(void *context, uint64_t at, uint64_t bytes, struct buffer *out);
 	void (*close)(void *context);
 	/* Removes the messages, all or none. */
 	int (*expunge)(void *context, struct uid_set uids);

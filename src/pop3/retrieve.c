@@ -1,12 +1,12 @@
 /* RETR and TOP: a message on its way out, a piece at a time (RFC 1939 §5, §7). */
 #include "pop3/protocol.h"
 
-enum { PIECE_MAX = 16384, ROOM_MAX = 65536, ROOM_MORE = 64 /* for dots, the line before and the end */ };
+enum { PIECE_MAX = 65536, TOP_PIECE_MAX = 16384, ROOM_MORE = 128 /* for dots, the line before, the end, and what reading writes beyond */ };
 
-static void finish(struct pop3_protocol *p)
+static void finish(struct pop3_protocol *p, enum pop3_phase next)
 {
 	p->backend->close(p->backend->context);
-	p->phase = POP3_COMMANDS;
+	p->phase = next;
 }
 
 void pop3_cannot_read(uint32_t number, int error, struct buffer *out)
@@ -18,47 +18,10 @@ void pop3_cannot_read(uint32_t number, int error, struct buffer *out)
 		buffer_printf(out, "-ERR [SYS/TEMP] Message %u cannot be read now\r\n", number);
 }
 
-void pop3_retrieve(struct pop3_protocol *p, const struct pop3_command *command, struct buffer *out)
-{
-	const struct pop3_backend *b = p->backend;
-	struct pop3_message message;
-	struct slice first;
-	int error;
-
-	if (!pop3_message_find(p, command->number, out, &message))
-		return;
-	error = b->open(b->context, message.email);
-	if (error) {
-		pop3_cannot_read(command->number, error, out);
-		return;
-	}
-	p->phase = POP3_BODY;
-	p->body_at = 0;
-	p->body_bytes = message.bytes;
-	/* Better an error now than half a message. */
-	error = message.bytes ? b->peek(b->context, 0, &first) : 0;
-	if (error) {
-		finish(p);
-		pop3_cannot_read(command->number, error, out);
-		return;
-	}
-	if (command->verb == POP3_RETR) {
-		p->stuff = pop3_stuff_start(POP3_ALL_LINES);
-		p->retrieved++;
-		buffer_put(out, SLICE("+OK "));
-		buffer_put_u64(out, message.bytes);
-		buffer_put(out, SLICE(" octets\r\n"));
-	} else {
-		p->stuff = pop3_stuff_start(command->lines);
-		p->topped++;
-		buffer_put(out, SLICE("+OK Top of message follows\r\n"));
-	}
-}
-
 /* Room for what is coming in one step, instead of many that each copy what is there already; where one answer follows another, for more of them. */
-static void make_room(const struct pop3_protocol *p, struct buffer *out)
+static void make_room(struct buffer *out, uint64_t bytes)
 {
-	size_t wanted = (size_t)MIN(p->body_bytes - p->body_at, (uint64_t)ROOM_MAX) + ROOM_MORE;
+	size_t wanted = (size_t)bytes + ROOM_MORE;
 
 	if (out->len > ROOM_MORE && wanted > out->room - out->len)
 		wanted = MAX(wanted, out->max / 2); /* what is queued before a session waits */
@@ -66,26 +29,83 @@ static void make_room(const struct pop3_protocol *p, struct buffer *out)
 		(void)buffer_room(out, wanted); /* where it fails, putting the piece there fails, too */
 }
 
+/* Appends the next piece: of what there is room for, half, as stuffing adds up to a third. */
+static int put_piece(struct pop3_protocol *p, struct buffer *out)
+{
+	uint64_t most = p->stuff.lines_left == POP3_ALL_LINES ? PIECE_MAX : TOP_PIECE_MAX;
+	uint64_t room = MAX((out->max - out->len) / 2, (size_t)1);
+	uint64_t bytes = MIN(p->body_bytes - p->body_at, MIN(most, room));
+	size_t from = out->len;
+	bool more = true;
+	int error = 0;
+
+	if (bytes) {
+		error = p->backend->append(p->backend->context, p->body_at, bytes, out);
+		if (!error && out->len - from != bytes)
+			error = -EBADMSG;
+		if (error) {
+			buffer_truncate(out, from);
+			return error;
+		}
+		p->body_at += bytes;
+		p->sent_bytes += bytes;
+		more = pop3_stuff_added(&p->stuff, from, out);
+	}
+	if (!more || p->body_at == p->body_bytes) {
+		pop3_stuff_finish(&p->stuff, out);
+		finish(p, POP3_COMMANDS);
+	}
+	return error;
+}
+
+static void begin(struct pop3_protocol *p, const struct pop3_command *command, uint64_t bytes, struct buffer *out)
+{
+	p->phase = POP3_BODY;
+	p->body_at = 0;
+	p->body_bytes = bytes;
+	if (command->verb == POP3_RETR) {
+		make_room(out, MIN(bytes, (uint64_t)PIECE_MAX));
+		p->stuff = pop3_stuff_start(POP3_ALL_LINES);
+		buffer_put(out, SLICE("+OK "));
+		buffer_put_u64(out, bytes);
+		buffer_put(out, SLICE(" octets\r\n"));
+	} else {
+		p->stuff = pop3_stuff_start(command->lines);
+		buffer_put(out, SLICE("+OK Top of message follows\r\n"));
+	}
+}
+
+void pop3_retrieve(struct pop3_protocol *p, const struct pop3_command *command, struct buffer *out)
+{
+	const struct pop3_backend *b = p->backend;
+	struct pop3_message message;
+	size_t before = out->len;
+	int error;
+
+	if (!pop3_message_find(p, command->number, out, &message))
+		return;
+	error = b->open(b->context, message.email);
+	if (!error) {
+		begin(p, command, message.bytes, out);
+		error = put_piece(p, out);
+		if (error) {
+			/* Better an error now than half a message. */
+			finish(p, POP3_COMMANDS);
+			buffer_truncate(out, before);
+		}
+	}
+	if (error)
+		pop3_cannot_read(command->number, error, out);
+	else if (command->verb == POP3_RETR)
+		p->retrieved++;
+	else
+		p->topped++;
+}
+
 void pop3_retrieve_more(struct pop3_protocol *p, struct buffer *out)
 {
-	struct slice piece;
-	bool more = p->body_at < p->body_bytes;
-
-	if (more && p->backend->peek(p->backend->context, p->body_at, &piece)) {
-		/* No end of the answer: the client must not take what it has for the whole. */
-		finish(p);
-		p->phase = POP3_CLOSED;
-		return;
-	}
-	if (more) {
-		make_room(p, out);
-		piece = slice_first(piece, MIN((uint64_t)PIECE_MAX, p->body_bytes - p->body_at));
-		p->body_at += piece.len;
-		p->sent_bytes += piece.len;
-		more = pop3_stuff_feed(&p->stuff, piece, out) && p->body_at < p->body_bytes;
-	}
-	if (more)
-		return;
-	pop3_stuff_finish(&p->stuff, out);
-	finish(p);
+	make_room(out, MIN(p->body_bytes - p->body_at, (uint64_t)PIECE_MAX));
+	/* No end of the answer: the client must not take what it has for the whole. */
+	if (put_piece(p, out))
+		finish(p, POP3_CLOSED);
 }

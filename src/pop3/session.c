@@ -127,11 +127,11 @@ static int open_message(void *context, uint64_t email)
 	return body_reader_new(s->account, email, &s->reader);
 }
 
-static int peek(void *context, uint64_t at, struct slice *ret_bytes)
+static int append(void *context, uint64_t at, uint64_t bytes, struct buffer *out)
 {
 	struct pop3_session *s = context;
 
-	return body_reader_peek(s->reader, at, ret_bytes);
+	return body_reader_read(s->reader, at, bytes, out);
 }
 
 static void close_message(void *context)
@@ -192,7 +192,7 @@ static void keep_settings(struct pop3_session *s, const struct pop3_start *start
 		.login_delay_s = services->login_delay_s,
 		.expire_days = services->expire_days,
 	};
-	s->backend = (struct pop3_backend){open_message, peek, close_message, expunge, s};
+	s->backend = (struct pop3_backend){open_message, append, close_message, expunge, s};
 }
 
 static const struct net_stream_events session_events = {on_input, on_drained, on_closed};

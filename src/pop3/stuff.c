@@ -37,42 +37,66 @@ static bool begins_line(const struct pop3_stuff *stuff, struct slice piece, size
 	return piece.at[i - 1] == '\n' && (i == 1 ? is_after_cr(stuff) : piece.at[i - 2] == '\r');
 }
 
-/* Where lines need not be counted only dots matter, and there are few: base64 has none. */
-static void feed_all(struct pop3_stuff *stuff, struct slice piece, struct buffer *out)
+/* Where the first line from `i` on begins with a dot; SIZE_MAX: none does. There are few such, and base64 has no dots at all. */
+static size_t next_dot(const struct pop3_stuff *stuff, struct slice piece, size_t i)
 {
-	size_t from = 0, i = 0, dot;
+	size_t lf = i ? i - 1 : 0;
 
-	while ((dot = slice_find_byte(slice_from(piece, i), '.')) != SIZE_MAX) {
-		dot += i;
-		if (begins_line(stuff, piece, dot)) {
-			buffer_put(out, slice_from(slice_first(piece, dot), from));
-			buffer_put_byte(out, '.');
-			from = dot;
-		}
-		i = dot + 1;
+	if (i == 0 && piece.len && piece.at[0] == '.' && begins_line(stuff, piece, 0))
+		return 0;
+	for (;;) {
+		size_t found = slice_find(slice_from(piece, lf), SLICE("\n."));
+
+		if (found == SIZE_MAX)
+			return SIZE_MAX;
+		lf += found + 1;
+		if (begins_line(stuff, piece, lf))
+			return lf;
 	}
-	buffer_put(out, slice_from(piece, from));
-	if (begins_line(stuff, piece, piece.len))
-		stuff->state = POP3_AT_LINE;
-	else
-		stuff->state = piece.at[piece.len - 1] == '\r' ? POP3_AFTER_CR : POP3_IN_LINE;
 }
 
-static bool feed_lines(struct pop3_stuff *stuff, struct slice piece, struct buffer *out)
+static size_t last_dot(const struct pop3_stuff *stuff, struct slice piece)
+{
+	size_t dot = slice_find_last_byte(piece, '.');
+
+	while (dot != SIZE_MAX && !begins_line(stuff, piece, dot))
+		dot = slice_find_last_byte(slice_first(piece, dot), '.');
+	return dot;
+}
+
+/* Doubles the dots that begin lines, from behind, so that every byte is moved once. */
+static void stuff_dots(const struct pop3_stuff *stuff, size_t from, struct buffer *out)
+{
+	struct slice piece = slice_from(buffer_slice(out), from);
+	size_t count = 0;
+
+	for (size_t i = next_dot(stuff, piece, 0); i != SIZE_MAX; i = next_dot(stuff, piece, i + 1))
+		count++;
+	if (!count || !buffer_room(out, count))
+		return;
+	piece = slice_from(buffer_slice(out), from);
+	buffer_added(out, count);
+	for (; count; count--) {
+		size_t dot = last_dot(stuff, piece);
+		char *at = out->at + from + dot;
+
+		memmove(at + count, at, piece.len - dot);
+		at[count - 1] = '.';
+		piece = slice_first(piece, dot);
+	}
+}
+
+/* How much of the piece TOP wants. */
+static size_t take_lines(struct pop3_stuff *stuff, struct slice piece, bool *ret_more)
 {
 	bool more = true;
-	size_t from = 0, i = 0;
+	size_t i = 0;
 
 	while (i < piece.len && more) {
 		char c = piece.at[i];
 
 		switch (stuff->state) {
 		case POP3_AT_LINE:
-			if (c == '.') {
-				buffer_put(out, slice_from(slice_first(piece, i), from));
-				buffer_put_byte(out, '.');
-				from = i;
-			}
 			stuff->state = c == '\r' ? POP3_AT_LINE_CR : POP3_IN_LINE;
 			i++;
 			break;
@@ -90,17 +114,26 @@ static bool feed_lines(struct pop3_stuff *stuff, struct slice piece, struct buff
 			break;
 		}
 	}
-	buffer_put(out, slice_from(slice_first(piece, i), from));
-	return more;
+	*ret_more = more;
+	return i;
 }
 
-bool pop3_stuff_feed(struct pop3_stuff *stuff, struct slice piece, struct buffer *out)
+bool pop3_stuff_added(struct pop3_stuff *stuff, size_t from, struct buffer *out)
 {
+	struct slice piece = slice_from(buffer_slice(out), from);
+	const struct pop3_stuff before = *stuff;
+	bool more = true;
+
+	if (!piece.len)
+		return true;
 	if (stuff->lines_left != POP3_ALL_LINES)
-		return feed_lines(stuff, piece, out);
-	if (piece.len)
-		feed_all(stuff, piece, out);
-	return true;
+		buffer_truncate(out, from + take_lines(stuff, piece, &more));
+	else if (begins_line(&before, piece, piece.len))
+		stuff->state = POP3_AT_LINE;
+	else
+		stuff->state = piece.at[piece.len - 1] == '\r' ? POP3_AFTER_CR : POP3_IN_LINE;
+	stuff_dots(&before, from, out);
+	return more;
 }
 
 void pop3_stuff_finish(struct pop3_stuff *stuff, struct buffer *out)

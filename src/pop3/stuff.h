@@ -13,8 +13,11 @@ struct pop3_stuff {
 };
 
 struct pop3_stuff pop3_stuff_start(uint64_t body_lines);
-/* Appends the next piece of the message. False when TOP has all it asked for: nothing more is needed. */
-bool pop3_stuff_feed(struct pop3_stuff *stuff, struct slice piece, struct buffer *out);
+/*
+ * The next piece of the message has been appended to `out`, from `from` on: it is stuffed where it is, and cut where TOP has all it asked for. False
+ * then: nothing more is needed.
+ */
+bool pop3_stuff_added(struct pop3_stuff *stuff, size_t from, struct buffer *out);
 /* Appends what ends the answer: a CRLF where the message had none at its end, and the line with the dot. */
 void pop3_stuff_finish(struct pop3_stuff *stuff, struct buffer *out);
 

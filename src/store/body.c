@@ -157,13 +157,7 @@ void body_reader_free(struct body_reader **reader)
 	*reader = NULL;
 }
 
-static int reread(struct body_reader *reader, const struct frame_ref *ref)
-{
-	buffer_reset(&reader->raw);
-	return frame_unpack(reader->store, ref, &reader->raw);
-}
-
-/* One flipped bit in the record is put right on the disk, and what was read is read again. */
+/* One flipped bit in the record is put right on the disk. */
 static int frame_mend(struct body_reader *reader, const struct frame_ref *ref)
 {
 	const struct log_damage damage = {
@@ -174,47 +168,62 @@ static int frame_mend(struct body_reader *reader, const struct frame_ref *ref)
 		return -EBADMSG;
 	store_notice(reader->store, "journal-bit-mended", "segment %016llx record at %llu",
 		(unsigned long long)ref->place.segment, (unsigned long long)ref->place.at);
-	return reread(reader, ref);
+	return 0;
 }
 
-static int frame_read_or_mend(struct body_reader *reader, const struct frame_ref *ref)
+static int frame_read_or_mend(struct body_reader *reader, const struct frame_ref *ref, struct buffer *out)
 {
-	int error = reread(reader, ref);
+	size_t before = out->len;
+	int error = frame_unpack(reader->store, ref, out);
 
-	if (error == -EBADMSG)
-		error = frame_mend(reader, ref);
-	return error;
+	if (error != -EBADMSG)
+		return error;
+	buffer_truncate(out, before);
+	error = frame_mend(reader, ref);
+	return error ? error : frame_unpack(reader->store, ref, out);
 }
 
-static int frame_share(struct body_reader *reader, const struct frame_ref *ref)
-{
-	struct frame_cache *cache = reader->store->frame_cache;
-	struct frame_wish wish;
-	int error = 0;
-
-	cached_frame_release(&reader->shared);
-	if (!frame_cache_take(cache, ref, reader->bytes, &reader->shared, &wish)) {
-		error = frame_read_or_mend(reader, ref);
-		if (!error)
-			(void)frame_cache_keep(cache, ref, &wish, &reader->raw, &reader->shared);
-	}
-	return error;
-}
-
-static int frame_load(struct body_reader *reader, size_t i)
+/*
+ * Makes a frame the current one. Where nobody has it or wants it kept, it is appended to `all`, unless that is NULL, and no frame is the
+ * current one.
+ */
+static int frame_load(struct body_reader *reader, size_t i, struct buffer *all)
 {
 	const struct frame_ref *ref = &reader->frames[i];
+	struct frame_cache *cache = reader->from_disk ? NULL : reader->store->frame_cache;
+	struct frame_wish wish = {0};
 	int error;
 
 	if (reader->current == i)
 		return 0;
 	reader->current = SIZE_MAX;
-	error = reader->from_disk ? frame_read_or_mend(reader, ref) : frame_share(reader, ref);
-	if (error)
-		return error;
+	cached_frame_release(&reader->shared);
+	if (!cache || !frame_cache_take(cache, ref, reader->bytes, &reader->shared, &wish)) {
+		if (all && !wish.wanted)
+			return frame_read_or_mend(reader, ref, all);
+		buffer_reset(&reader->raw);
+		error = frame_read_or_mend(reader, ref, &reader->raw);
+		if (error)
+			return error;
+		if (cache)
+			(void)frame_cache_keep(cache, ref, &wish, &reader->raw, &reader->shared);
+	}
 	reader->frame = reader->shared ? cached_frame_bytes(reader->shared) : buffer_slice(&reader->raw);
 	reader->current = i;
 	return 0;
+}
+
+/* Appends the frame that begins at `at`, if all of it is wanted and it need not become the current one for that. */
+static int frame_append(
+	struct body_reader *reader, uint64_t at, uint64_t bytes, struct buffer *out, uint64_t *ret_bytes)
+{
+	size_t i = (size_t)(at / FRAME_RAW_BYTES), before = out->len;
+	int error = 0;
+
+	if (at % FRAME_RAW_BYTES == 0 && i < reader->count && reader->frames[i].raw_bytes <= bytes)
+		error = frame_load(reader, i, out);
+	*ret_bytes = out->len - before;
+	return error;
 }
 
 int body_reader_peek(struct body_reader *reader, uint64_t at, struct slice *ret_bytes)
@@ -226,7 +235,7 @@ int body_reader_peek(struct body_reader *reader, uint64_t at, struct slice *ret_
 		return -ENOENT;
 	if (i >= reader->count)
 		return -EBADMSG;
-	error = frame_load(reader, i);
+	error = frame_load(reader, i, NULL);
 	if (error)
 		return error;
 	if (within >= reader->frame.len)
@@ -239,14 +248,21 @@ int body_reader_read(struct body_reader *reader, uint64_t at, uint64_t bytes, st
 {
 	while (bytes && at < reader->bytes) {
 		struct slice piece;
-		int error = body_reader_peek(reader, at, &piece);
+		uint64_t appended;
+		int error = frame_append(reader, at, bytes, out, &appended);
 
+		if (!error && !appended) {
+			error = body_reader_peek(reader, at, &piece);
+			if (!error) {
+				piece = slice_first(piece, (size_t)MIN(bytes, SIZE_MAX));
+				buffer_put(out, piece);
+				appended = piece.len;
+			}
+		}
 		if (error)
 			return error;
-		piece = slice_first(piece, (size_t)MIN(bytes, SIZE_MAX));
-		buffer_put(out, piece);
-		at += piece.len;
-		bytes -= piece.len;
+		at += appended;
+		bytes -= appended;
 	}
 	return buffer_error(out);
 }

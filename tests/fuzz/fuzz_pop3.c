@@ -37,12 +37,12 @@ static int open_message(void *context, uint64_t email)
 	return 0;
 }
 
-static int peek(void *context, uint64_t at, struct slice *ret_bytes)
+static int append(void *context, uint64_t at, uint64_t bytes, struct buffer *out)
 {
 	struct source *source = context;
 
-	CHECK(source->open && at < sizeof(text) - 1);
-	*ret_bytes = slice_first(slice_from(slice_of(text), at), 5);
+	CHECK(source->open && bytes && at + bytes <= sizeof(text) - 1);
+	buffer_put(out, slice_first(slice_from(slice_of(text), at), bytes));
 	return 0;
 }
 
@@ -69,7 +69,7 @@ static void play(struct slice input, size_t step, struct buffer *out)
 {
 	const struct pop3_settings settings = {100, 10, SLICE("PLAIN"), 5, 7};
 	struct source source = {0};
-	const struct pop3_backend backend = {open_message, peek, close_message, expunge, &source};
+	const struct pop3_backend backend = {open_message, append, close_message, expunge, &source};
 	struct pop3_protocol protocol;
 	size_t taken = 0, shown = 0;
 	enum pop3_step state = POP3_STEP_NEEDS_INPUT;

@@ -22,8 +22,8 @@ struct player {
 	struct buffer in, out, expunged;
 	const char *reading;
 	unsigned opened, closings;
-	int find_error, open_error, peek_error, expunge_error;
-	uint64_t peek_error_at;
+	int find_error, open_error, read_error, expunge_error;
+	uint64_t read_error_at;
 	bool closed;
 };
 
@@ -49,15 +49,17 @@ static int fake_open(void *context, uint64_t email)
 	return 0;
 }
 
-static int fake_peek(void *context, uint64_t at, struct slice *ret_bytes)
+static int fake_append(void *context, uint64_t at, uint64_t bytes, struct buffer *out)
 {
 	struct player *player = context;
 
 	assert_non_null(player->reading);
-	assert_true(at < strlen(player->reading));
-	if (player->peek_error && at >= player->peek_error_at)
-		return player->peek_error;
-	*ret_bytes = slice_first(slice_from(slice_of(player->reading), at), 7);
+	assert_true(at + bytes <= strlen(player->reading));
+	if (player->read_error && at + bytes > player->read_error_at) {
+		buffer_put(out, SLICE("some"));
+		return player->read_error;
+	}
+	buffer_put(out, slice_first(slice_from(slice_of(player->reading), at), bytes));
 	return 0;
 }
 
@@ -123,7 +125,7 @@ static int setup(void **state)
 
 	assert_non_null(player);
 	player->settings = (struct pop3_settings){100, 4, SLICE("SCRAM-SHA-256 PLAIN"), 0, -1};
-	player->backend = (struct pop3_backend){fake_open, fake_peek, fake_close, fake_expunge, player};
+	player->backend = (struct pop3_backend){fake_open, fake_append, fake_close, fake_expunge, player};
 	player->in = player->out = player->expunged = BUFFER_INIT(1 << 20);
 	for (uint32_t i = 0; i < ARRAY_LEN(messages); i++)
 		bytes += strlen(messages[i]);
@@ -279,13 +281,14 @@ static void test_messages_that_cannot_be_read(void **state)
 	play(player, "C: TOP 1 5\n"
 		     "S: -ERR [SYS/TEMP] *\n");
 	player->open_error = 0;
-	player->peek_error = -EBADMSG;
+	player->read_error = -EBADMSG;
 	play(player, "C: RETR 1\n"
 		     "S: -ERR [SYS/TEMP] *\n"
 		     "C: NOOP\n"
 		     "S: +OK *\n");
 	/* In the middle there is no way to say so: the answer has no end. */
-	player->peek_error_at = 14;
+	player->read_error_at = 14;
+	player->out.max = 44;
 	play(player, "C: RETR 1\n"
 		     "S: +OK 31 octets\n"
 		     "S: Subject: one\n");
