@@ -40,7 +40,7 @@ struct step {
 	int bytes_level; /* of what base64 stands for */
 	bool split, dictionary, share;
 };
-enum { LZ4 = -1 };
+enum { LZ4 = -1, LZ4_LONG = -2 /* as mail comes in */ };
 
 static const struct step steps[] = {
 	{"as it is", 0, 0, false, false, false},
@@ -50,7 +50,9 @@ static const struct step steps[] = {
 	{"zstd 1, base64 decoded, dictionary", 1, 1, true, true, false},
 	{"the same, text with zstd 2 (repack_after = never)", TEXT_LEVEL, BYTES_LEVEL, true, true, false},
 	{"the same, equal attachments once", TEXT_LEVEL, BYTES_LEVEL, true, true, true},
-	{"LZ4, base64 decoded (as mail comes in)", LZ4, LZ4, true, false, false},
+	{"base64 decoded", 0, 0, true, false, false},
+	{"LZ4, base64 decoded", LZ4, LZ4, true, false, false},
+	{"LZ4 from 32 KiB on, base64 decoded (as mail comes in)", LZ4_LONG, LZ4_LONG, true, false, false},
 	{"zstd 12 and 9, base64 decoded, dictionary (what stays)", TIGHT_TEXT_LEVEL, TIGHT_BYTES_LEVEL, true, true,
 		false},
 	{"zstd 3, base64 decoded, dictionary", 3, 3, true, true, false},
@@ -228,7 +230,10 @@ static void part_through(struct packer *p, struct slice raw, bool is_text, struc
 	const struct step *step = p->step;
 	int level = is_text ? step->level : step->bytes_level;
 	bool fits = is_text && raw.len <= DICTIONARY_MESSAGE_MAX;
-	struct squeeze_how how = {level == LZ4, level, fits ? p->pack_with : NULL};
+	struct squeeze_how how = {level == LZ4        ? 1
+				  : level == LZ4_LONG ? LZ4_LEAST
+						      : 0,
+		level, fits ? p->pack_with : NULL};
 	enum squeezed squeezed = SQUEEZED_NOT;
 	double start = cpu_now(), between;
 	size_t packed = raw.len;

@@ -1,8 +1,7 @@
 /*
- * The limit of taking mail in: LMTP and APPEND into the bare log, and nothing else. Each message is compressed, as the log's writers do, and
- * synced before its answer; nobody reads it, nothing says where it is.
+ * The limit of taking mail in: LMTP and APPEND into the bare log, and nothing else. Each message is synced before its answer as it is;
+ * nobody reads it, nothing says where it is.
  */
-#include <lz4.h>
 #include <signal.h>
 
 #include "bare_log.h"
@@ -18,26 +17,9 @@ struct taking {
 
 struct taken { /* of one connection */
 	const struct taking *taking;
-	char *packed;
-	size_t room;
 	bool in_data;
 	uint64_t uid;
 };
-
-static void keep(struct taken *t, struct slice message)
-{
-	size_t room = (size_t)LZ4_compressBound((int)message.len);
-	int len;
-
-	if (room > t->room) {
-		t->packed = realloc(t->packed, room);
-		CHECK(t->packed);
-		t->room = room;
-	}
-	len = LZ4_compress_default(message.at, t->packed, (int)message.len, (int)t->room);
-	CHECK(len > 0);
-	bare_log_commit(t->taking->log, slice_make(t->packed, (size_t)len));
-}
 
 /* Takes a line or a message from the front of the input; returns how much, 0: it is not all there yet. */
 static size_t lmtp_step(void *context, struct slice in, struct buffer *out)
@@ -48,7 +30,7 @@ static size_t lmtp_step(void *context, struct slice in, struct buffer *out)
 	if (t->in_data) {
 		if (in.len < 5 || memcmp(in.at + in.len - 5, "\r\n.\r\n", 5) != 0)
 			return 0; /* the client sends nothing behind it until it is answered */
-		keep(t, in);
+		bare_log_commit(t->taking->log, in);
 		t->in_data = false;
 		buffer_put_text(out, "250 ok\r\n");
 		return in.len;
@@ -86,7 +68,7 @@ static size_t imap_step(void *context, struct slice in, struct buffer *out)
 		return 0;
 	if (in.len < end + 2 + bytes + 2)
 		return 0;
-	keep(t, slice_make(in.at + end + 2, (size_t)bytes));
+	bare_log_commit(t->taking->log, slice_make(in.at + end + 2, (size_t)bytes));
 	buffer_printf(out, "%.*s OK [APPENDUID 1 %llu] done\r\n", SLICE_ARG(tag), (unsigned long long)++t->uid);
 	return end + 2 + (size_t)bytes + 2;
 }
@@ -99,7 +81,6 @@ static void serve(const void *context, int fd)
 		ceiling_converse(fd, SLICE("220 ok\r\n"), lmtp_step, &t);
 	else
 		ceiling_converse(fd, SLICE("* OK\r\n"), imap_step, &t);
-	free(t.packed);
 }
 
 int ceiling_taker(const char *log_path)

@@ -12,8 +12,10 @@
 enum { FRAME_RAW_BYTES = 262144, FRAME_HEADER_BYTES = 13, DICTIONARY_MESSAGE_MAX = 65536 };
 /* Of zstd. What base64 stands for rarely gets any smaller. */
 enum { TEXT_LEVEL = 2, BYTES_LEVEL = 1, TIGHT_TEXT_LEVEL = 12, TIGHT_BYTES_LEVEL = 9 };
+/* As mail comes in, shorter pieces are stored as they are: for a day their bytes are worth less than the time of who reads them. */
+enum { LZ4_LEAST = 32768 };
 struct frame_packing {
-	bool fast;  /* by LZ4: of what comes in and is to be packed again. Else by zstd: */
+	bool fast;  /* what is long, by LZ4: of what comes in and is to be packed again. Else by zstd: */
 	bool tight; /* as what stays: it is not packed again */
 	int text_level, bytes_level;
 	const ZSTD_CDict *dictionary; /* of small texts, with its own level; NULL: none */

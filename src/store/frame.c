@@ -95,12 +95,17 @@ static void put_header(char *at, unsigned codec, uint32_t dictionary, size_t raw
 
 /* ---- Packing ---- */
 
+static size_t lz4_least(const struct frame_packing *packing)
+{
+	return packing->fast ? LZ4_LEAST : 0;
+}
+
 /* A text that has a dictionary is a whole message, or what is text in it, and not a large one. */
 static struct squeeze_how how_for_text(const struct frame_packing *packing, struct slice text, bool whole_message)
 {
 	bool fits = whole_message && text.len <= DICTIONARY_MESSAGE_MAX;
 
-	return (struct squeeze_how){packing->fast, packing->text_level, fits ? packing->dictionary : NULL};
+	return (struct squeeze_how){lz4_least(packing), packing->text_level, fits ? packing->dictionary : NULL};
 }
 
 static uint32_t dictionary_id(
@@ -138,7 +143,7 @@ static char *put_varint(char *to, uint64_t value)
 static size_t squeeze_bytes(struct frame_contexts *c, const struct frame_packing *packing, struct slice bytes, char *to,
 	enum squeezed *ret_squeezed)
 {
-	struct squeeze_how how = {packing->fast, packing->bytes_level, NULL};
+	struct squeeze_how how = {lz4_least(packing), packing->bytes_level, NULL};
 
 	if (!squeeze_is_vain(bytes))
 		return squeeze(&c->squeeze, &how, bytes, to, ret_squeezed);

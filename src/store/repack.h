@@ -1,4 +1,4 @@
-/* Packing frames again: what came in was packed fast (frame.c); what stays is packed tightly, once, when it is copied. One thread. */
+/* Packing frames again: what came in was hardly packed (frame.c); what stays is packed tightly, once, when it is copied. One thread. */
 #ifndef PENFOLD_STORE_REPACK_H
 #define PENFOLD_STORE_REPACK_H
 

@@ -55,7 +55,9 @@ size_t squeeze(struct squeeze_contexts *c, const struct squeeze_how *how, struct
 {
 	size_t room = squeeze_room(raw.len), bytes;
 
-	if (how->lz4)
+	if (how->lz4_least > raw.len)
+		bytes = 0;
+	else if (how->lz4_least)
 		bytes = (size_t)LZ4_compress_default(raw.at, to, (int)raw.len, (int)room);
 	else if (how->dictionary)
 		bytes = ZSTD_compress_usingCDict(c->pack, to, room, raw.at, raw.len, how->dictionary);
@@ -63,7 +65,7 @@ size_t squeeze(struct squeeze_contexts *c, const struct squeeze_how *how, struct
 		bytes = ZSTD_compressCCtx(c->pack, to, room, raw.at, raw.len, how->level);
 	/* An error of zstd's is a number larger than all lengths, one of LZ4's is 0. */
 	if (bytes && bytes < raw.len) {
-		*ret_squeezed = how->lz4 ? SQUEEZED_LZ4 : SQUEEZED_ZSTD;
+		*ret_squeezed = how->lz4_least ? SQUEEZED_LZ4 : SQUEEZED_ZSTD;
 		return bytes;
 	}
 	*ret_squeezed = SQUEEZED_NOT;

@@ -26,7 +26,7 @@ void squeeze_contexts_free(struct squeeze_contexts *c);
 
 /* How a piece is to be compressed. */
 struct squeeze_how {
-	bool lz4;                     /* by LZ4, of which the rest says nothing; else by zstd: */
+	size_t lz4_least;             /* by LZ4, if it is at least as long, else not at all; 0: by zstd */
 	int level;                    /* without a dictionary */
 	const ZSTD_CDict *dictionary; /* NULL: none; its level is its own */
 };

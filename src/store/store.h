@@ -48,7 +48,7 @@ struct store_settings {
 	uint64_t resident_accounts;   /* accounts kept in memory when nobody uses them, all shards together: 20,000 */
 	uint64_t compact_bytes_per_s; /* rate limit of compaction: 16,777,216 */
 	/*
-	 * What comes in is packed fast, and again, tightly, when it is so old: 86,400 (a day). STORE_REPACK_NEVER: it is packed well at once,
+	 * What comes in is hardly packed, and tightly when it is so old: 86,400 (a day). STORE_REPACK_NEVER: it is packed well at once,
 	 * and stays so.
 	 */
 	uint64_t repack_after_s;

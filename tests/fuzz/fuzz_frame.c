@@ -16,7 +16,9 @@ enum {
 	FAST = 2,
 	TIGHT = 4,
 	WITH_DICTIONARY = 8,
-	WHOLE = 16
+	WHOLE = 16,
+	LONG = 32, /* what there is again and again: long enough for every way */
+	LONG_BYTES = 40000
 };
 
 static void pack(struct store *store, uint8_t how, struct slice raw)
@@ -65,6 +67,18 @@ static void unpack(struct store *store, struct slice stored)
 	buffer_free(&out);
 }
 
+static void pack_long(struct store *store, uint8_t how, struct slice raw)
+{
+	struct buffer text = BUFFER_INIT(LONG_BYTES + FRAME_RAW_BYTES);
+
+	raw = slice_first(raw, FRAME_RAW_BYTES);
+	while (raw.len && text.len < LONG_BYTES)
+		buffer_put(&text, raw);
+	CHECK(buffer_error(&text) == 0);
+	pack(store, how, buffer_slice(&text));
+	buffer_free(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char words[] =
@@ -76,7 +90,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(store);
 	dictionaries_init(store);
 	if (!reader_error(&r) && dictionary_learn(store, DICTIONARY_ID, slice_of(words)) == 0) {
-		if (how & 1)
+		if (how & 1 && how & LONG)
+			pack_long(store, how, r.rest);
+		else if (how & 1)
 			pack(store, how, r.rest);
 		else
 			unpack(store, r.rest);
