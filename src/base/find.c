@@ -1,4 +1,4 @@
-/* Looking for a string: sixteen places at a time by its first and its last byte. */
+/* Looking for a string: sixty-four places at a time by its first and its last byte, and where they may be, sixteen. */
 #include "base/slice.h"
 
 #ifdef __SSE2__

@@ -65,10 +65,9 @@ size_t slice_find_byte(struct slice s, char byte)
 
 size_t slice_find_last_byte(struct slice s, char byte)
 {
-	for (size_t i = s.len; i > 0; i--)
-		if (s.at[i - 1] == byte)
-			return i - 1;
-	return SIZE_MAX;
+	const char *found = s.len ? memrchr(s.at, byte, s.len) : NULL;
+
+	return found ? (size_t)(found - s.at) : SIZE_MAX;
 }
 
 struct slice slice_split(struct slice *rest, char separator)

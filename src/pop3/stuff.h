@@ -15,7 +15,7 @@ struct pop3_stuff {
 struct pop3_stuff pop3_stuff_start(uint64_t body_lines);
 /*
  * The next piece of the message has been appended to `out`, from `from` on: it is stuffed where it is, and cut where TOP has all it asked for. False
- * then: nothing more is needed.
+ * then: nothing more is needed. Where there is no memory for that, it is not stuffed, and buffer_error() says so.
  */
 bool pop3_stuff_added(struct pop3_stuff *stuff, size_t from, struct buffer *out);
 /* Appends what ends the answer: a CRLF where the message had none at its end, and the line with the dot. */

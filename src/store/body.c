@@ -1,4 +1,7 @@
-/* Reading bodies: one unpacked frame at a time, the reader's own or one that it shares with others (frame_cache.h). */
+/*
+ * Reading bodies: one unpacked frame at a time, the reader's own or one that it shares with others (frame_cache.h). What is wanted whole is unpacked
+ * to where it is wanted.
+ */
 #include "store/body.h"
 
 #include "base/base64.h"
@@ -213,14 +216,15 @@ static int frame_load(struct body_reader *reader, size_t i, struct buffer *all)
 	return 0;
 }
 
-/* Appends the frame that begins at `at`, if all of it is wanted and it need not become the current one for that. */
+/* Appends the frame that begins at `at`, if all of it is wanted, it need not become the current one for that, and unpacking has its room. */
 static int frame_append(
 	struct body_reader *reader, uint64_t at, uint64_t bytes, struct buffer *out, uint64_t *ret_bytes)
 {
 	size_t i = (size_t)(at / FRAME_RAW_BYTES), before = out->len;
 	int error = 0;
 
-	if (at % FRAME_RAW_BYTES == 0 && i < reader->count && reader->frames[i].raw_bytes <= bytes)
+	if (at % FRAME_RAW_BYTES == 0 && i < reader->count && reader->frames[i].raw_bytes <= bytes &&
+		reader->frames[i].raw_bytes + BASE64_SLACK <= out->max - out->len)
 		error = frame_load(reader, i, out);
 	*ret_bytes = out->len - before;
 	return error;

@@ -77,7 +77,7 @@ MUST_CHECK int email_find(struct account *account, uint64_t id, enum email_exten
 struct body_reader;
 MUST_CHECK int body_reader_new(struct account *account, uint64_t email_id, struct body_reader **ret_reader);
 void body_reader_free(struct body_reader **reader);
-/* Appends up to `bytes` bytes from offset `at`: fewer only at the message's end. -EBADMSG: the stored bytes are damaged. */
+/* Appends up to `bytes` bytes from offset `at`: fewer only at the message's end. -EBADMSG: the stored bytes are damaged. After an error `out` may have some. */
 MUST_CHECK int body_reader_read(struct body_reader *reader, uint64_t at, uint64_t bytes, struct buffer *out);
 /* The same without copying: what is at `at`, at least one byte, at most to the end of its frame; valid until the next call. */
 MUST_CHECK int body_reader_peek(struct body_reader *reader, uint64_t at, struct slice *ret_bytes);

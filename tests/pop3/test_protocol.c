@@ -24,6 +24,7 @@ struct player {
 	unsigned opened, closings;
 	int find_error, open_error, read_error, expunge_error;
 	uint64_t read_error_at;
+	size_t room; /* for player_send_slowly() */
 	bool closed;
 };
 
@@ -93,6 +94,30 @@ static void player_send(void *context, struct slice bytes)
 	rest = buffer_slice(&player->in);
 	while ((step = pop3_protocol_step(&player->protocol, &rest, &player->out)) == POP3_STEP_MORE)
 		;
+	player->closed = step == POP3_STEP_CLOSED;
+	buffer_consume(&player->in, player->in.len - rest.len);
+}
+
+/* With little room, and what is there taken after each step, as a slow client does. */
+static void player_send_slowly(void *context, struct slice bytes)
+{
+	struct player *player = context;
+	struct buffer all = BUFFER_INIT(1 << 20);
+	enum pop3_step step = POP3_STEP_MORE;
+	struct slice rest;
+	size_t max = player->out.max;
+
+	buffer_put(&player->in, bytes);
+	rest = buffer_slice(&player->in);
+	while (step == POP3_STEP_MORE) {
+		player->out.max = player->room;
+		step = pop3_protocol_step(&player->protocol, &rest, &player->out);
+		buffer_put(&all, buffer_slice(&player->out));
+		buffer_reset(&player->out);
+	}
+	player->out.max = max;
+	buffer_put(&player->out, buffer_slice(&all));
+	buffer_free(&all);
 	player->closed = step == POP3_STEP_CLOSED;
 	buffer_consume(&player->in, player->in.len - rest.len);
 }
@@ -209,6 +234,40 @@ static void test_retrieving(void **state)
 		     "C: RETR 9\n"
 		     "S: -ERR No such message\n");
 	assert_int_equal(((struct player *)*state)->protocol.retrieved, 3);
+}
+
+/* Whatever room there is for a piece of an answer, all of it comes. */
+static void test_retrieving_in_pieces(void **state)
+{
+	struct player *player = *state;
+	struct transcript io = {player_send_slowly, player_receive, player};
+
+	for (player->room = 40; player->room < 120; player->room++) {
+		transcript_play(&io, "C: RETR 1\n"
+				     "S: +OK 31 octets\n"
+				     "S: Subject: one\n"
+				     "S: \n"
+				     "S: Hello\n"
+				     "S: ..\n"
+				     "S: Bye\n"
+				     "S: .\n"
+				     "C: TOP 1 2\n"
+				     "S: +OK *\n"
+				     "S: Subject: one\n"
+				     "S: \n"
+				     "S: Hello\n"
+				     "S: ..\n"
+				     "S: .\n"
+				     "C: TOP 1 9\n"
+				     "S: +OK *\n"
+				     "S: Subject: one\n"
+				     "S: \n"
+				     "S: Hello\n"
+				     "S: ..\n"
+				     "S: Bye\n"
+				     "S: .\n");
+		assert_int_equal(player->out.len, 0);
+	}
 }
 
 static void test_deleting_is_for_quit(void **state)
@@ -446,6 +505,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_listing),
 		TEST(test_retrieving),
+		TEST(test_retrieving_in_pieces),
 		TEST(test_deleting_is_for_quit),
 		TEST(test_quit_without_deletions_changes_nothing),
 		TEST(test_a_failed_update_says_so),

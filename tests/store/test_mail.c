@@ -1,4 +1,5 @@
 /* Delivering, reading back, flags, expunging; and that all of it is there after every way of starting again. */
+#include "store/body.h"
 #include "store/engine.h"
 #include "store/frame_cache.h"
 #include "support.h"
@@ -34,6 +35,76 @@ static void a_message_comes_back_as_it_went_in(void **state)
 	world_forget_index(&w);
 	world_open(&w);
 	check_message(&w, 1, text);
+	world_free(&w);
+}
+
+/* Base64 of several frames: unpacking one has to have more room than it fills. */
+static char *lines_of_base64(size_t bytes)
+{
+	struct buffer text = BUFFER_INIT(SIZE_MAX / 2);
+
+	buffer_put_text(&text, "Subject: Large\r\nContent-Transfer-Encoding: base64\r\n\r\n");
+	for (unsigned n = 0; text.len < bytes; n++)
+		buffer_printf(&text, "%08u%068u\r\n", n, n * 7);
+	buffer_put_byte(&text, '\0');
+	assert_int_equal(buffer_error(&text), 0);
+	return text.at;
+}
+
+static void read_and_check(struct body_reader *reader, struct slice text, uint64_t at, uint64_t bytes)
+{
+	struct slice expected = slice_first(slice_from(text, at), bytes);
+	struct buffer out = BUFFER_INIT(expected.len); /* and not a byte more */
+
+	assert_int_equal(body_reader_read(reader, at, bytes, &out), 0);
+	assert_true(slice_equal(buffer_slice(&out), expected));
+	buffer_free(&out);
+}
+
+static void peek_and_check(struct body_reader *reader, struct slice text, uint64_t at)
+{
+	struct slice piece;
+
+	assert_int_equal(body_reader_peek(reader, at, &piece), 0);
+	assert_true(piece.len && slice_equal(piece, slice_first(slice_from(text, at), piece.len)));
+}
+
+/* One reader, by pieces and by frames, in any order, with what others keep unpacked and without. */
+static void a_message_is_read_in_any_order(void **state)
+{
+	char *raw = lines_of_base64(3 * FRAME_RAW_BYTES + 1000);
+	struct slice text = slice_of(raw);
+	struct body_reader *reader;
+	struct buffer out = BUFFER_INIT(1 << 22);
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	w.settings.body_cache_bytes = 1 << 24;
+	world_open(&w);
+	world_account(&w);
+	assert_int_equal(deliver(mailbox_inbox(w.account), raw), 1);
+	for (int again = 0; again < 4; again++) {
+		assert_int_equal(body_reader_new(w.account, entry_of(mailbox_inbox(w.account), 1).email, &reader), 0);
+		read_and_check(reader, text, 0, FRAME_RAW_BYTES);
+		peek_and_check(reader, text, 100);
+		/* From within a frame over a whole one into the next, with room and without. */
+		read_and_check(reader, text, 1000, 2 * FRAME_RAW_BYTES);
+		buffer_reset(&out);
+		assert_int_equal(body_reader_read(reader, 1000, 2 * FRAME_RAW_BYTES, &out), 0);
+		assert_true(slice_equal(
+			buffer_slice(&out), slice_first(slice_from(text, 1000), (size_t)2 * FRAME_RAW_BYTES)));
+		peek_and_check(reader, text, 2 * FRAME_RAW_BYTES + 100);
+		peek_and_check(reader, text, 200);
+		buffer_reset(&out);
+		assert_int_equal(body_reader_read(reader, FRAME_RAW_BYTES, UINT64_MAX, &out), 0);
+		assert_true(slice_equal(buffer_slice(&out), slice_from(text, FRAME_RAW_BYTES)));
+		peek_and_check(reader, text, 300);
+		read_and_check(reader, text, 0, UINT64_MAX);
+		body_reader_free(&reader);
+	}
+	buffer_free(&out);
+	free(raw);
 	world_free(&w);
 }
 
@@ -539,6 +610,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_comes_back_as_it_went_in),
+		cmocka_unit_test(a_message_is_read_in_any_order),
 		cmocka_unit_test(what_is_read_again_stays_unpacked),
 		cmocka_unit_test(bare_line_feeds_become_canonical),
 		cmocka_unit_test(an_empty_message_is_a_message),
