@@ -36,7 +36,7 @@ enum {
 
 struct step {
 	const char *name;
-	int level;       /* of zstd; 0: as it is; LZ4 */
+	int level;       /* of zstd; 0: as it is; LZ4, LZ4_LONG */
 	int bytes_level; /* of what base64 stands for */
 	bool split, dictionary, share;
 };

@@ -1,6 +1,6 @@
 /*
  * What compact.c and compact_choose.c share: one round of copying what is alive out of segments, which are then dropped. There are two kinds:
- * of mostly dead ones, for their space; and of such with mail as it came in, which is packed again, tightly.
+ * of mostly dead ones, for their space; and of such with mail as it came in, which is packed tightly.
  */
 #ifndef PENFOLD_STORE_COMPACTION_H
 #define PENFOLD_STORE_COMPACTION_H

@@ -18,7 +18,7 @@ enum {
 	WITH_DICTIONARY = 8,
 	WHOLE = 16,
 	LONG = 32, /* what there is again and again: long enough for every way */
-	LONG_BYTES = 40000
+	LONG_BYTES = 90000
 };
 
 static void pack(struct store *store, uint8_t how, struct slice raw)
