@@ -8,9 +8,9 @@ PENFOLD_BENCH_SHARE=50 in the environment: with a fiftieth of the mail, to see t
 import os
 
 SHARE = int(os.environ.get("PENFOLD_BENCH_SHARE", "1"))
-LOGIN, APPEND, BIG, MIXED, MIX, POP3, IDLE = 1000, 2000, 2100, 2102, 2200, 2300, 2400
+LOGIN, APPEND, BIG, MIXED, MIX, POP3, PIPE, IDLE = 1000, 2000, 2100, 2102, 2200, 2300, 2310, 2400
 BIG_MESSAGES, MIXED_MESSAGES, MIX_MESSAGES, POP3_MESSAGES = (max(1, count // SHARE) for count in (20000, 2000, 200, 2500))
-LOGIN_MESSAGES, DISK_MESSAGES, LOG_MESSAGES = (max(1, count // SHARE) for count in (5000, 20000, 16000))
+LOGIN_MESSAGES, DISK_MESSAGES, LOG_MESSAGES, PIPE_MESSAGES = (max(1, count // SHARE) for count in (5000, 20000, 16000, 10000))
 
 
 class Row:
@@ -41,6 +41,7 @@ STEPS = {
     "append": f"count --clients 8 --first-user {APPEND} --users 8 --timeout 120",
     "idle": f"lmtp --first-user {IDLE} --count 1 --kind small --timeout 120",
     "pop3": f"fill --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES} --batch 100 --timeout 120",
+    "pop3-pipe": f"fill --clients 4 --first-user {PIPE} --users 4 --messages {PIPE_MESSAGES} --batch 100 --timeout 120",
     "fresh": small_box(BIG, "First{serial}"),
     "back": f"copy --first-user {BIG} --messages {BIG_MESSAGES} --mailbox Back{{serial}} --timeout 120",
 }
@@ -81,7 +82,7 @@ ROWS = [
     Row("pop3", "POP3 drain, plain", ("times", 3), f"pop3 --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES}",
         each=["pop3"], whole=True, limit="drained"),
     Row("pop3-pipe", "POP3 drain, pipelined", ("times", 3),
-        f"pop3 --pipeline 50 --clients 4 --first-user {POP3} --users 4 --messages {POP3_MESSAGES}", each=["pop3"], whole=True, limit="drained-pipe"),
+        f"pop3 --pipeline 50 --clients 4 --first-user {PIPE} --users 4 --messages {PIPE_MESSAGES}", each=["pop3-pipe"], whole=True, limit="drained-pipe"),
     Row("idle-memory", "memory per idle IMAP connection, plain", ("below", 10), "hold", unit="KiB", single="idle_memory"),
     Row("idle-memory-tls", "the same, TLS", ("below", 30), "hold --tls", unit="KiB", single="idle_memory"),
     Row("disk", "disk for 20,000 mixed messages", ("share-mdbox", 0.55), "lmtp", unit="MB", single="disk"),
