@@ -133,8 +133,12 @@ def starts(tap, rot):
         rot.flip(rot.index, 16)
         demo.start()
         rot.is_whole()
-        said = rot.check(status=1)
-        assert os.path.basename(path)[:16] in said and "has been put right" in said, said
+        # The start reads it as it was meant. What is in a message is put right on the disk when that is read, all else when somebody looks.
+        mended = re.search(f"journal-bit-mended.*segment {os.path.basename(path)[:16]} record at", demo.log())
+        said = rot.check(status=0 if mended else 1)
+        assert mended or os.path.basename(path)[:16] in said and "has been put right" in said, said
+        assert "is sound" in rot.check()
+        return "on reading" if mended else "by the check"
 
     def without_index():
         assert demo.stop() == 0
