@@ -216,20 +216,6 @@ static int frame_load(struct body_reader *reader, size_t i, struct buffer *all)
 	return 0;
 }
 
-/* Appends the frame that begins at `at`, if all of it is wanted, it need not become the current one for that, and unpacking has its room. */
-static int frame_append(
-	struct body_reader *reader, uint64_t at, uint64_t bytes, struct buffer *out, uint64_t *ret_bytes)
-{
-	size_t i = (size_t)(at / FRAME_RAW_BYTES), before = out->len;
-	int error = 0;
-
-	if (at % FRAME_RAW_BYTES == 0 && i < reader->count && reader->frames[i].raw_bytes <= bytes &&
-		reader->frames[i].raw_bytes + BASE64_SLACK <= out->max - out->len)
-		error = frame_load(reader, i, out);
-	*ret_bytes = out->len - before;
-	return error;
-}
-
 int body_reader_peek(struct body_reader *reader, uint64_t at, struct slice *ret_bytes)
 {
 	size_t i = (size_t)(at / FRAME_RAW_BYTES), within = (size_t)(at % FRAME_RAW_BYTES);
@@ -248,25 +234,43 @@ int body_reader_peek(struct body_reader *reader, uint64_t at, struct slice *ret_
 	return 0;
 }
 
+/* Whether all of the frame that begins at `at` is wanted, and there is room for unpacking it. */
+static bool is_whole_frame(const struct body_reader *reader, uint64_t at, uint64_t bytes, const struct buffer *out)
+{
+	size_t i = (size_t)(at / FRAME_RAW_BYTES);
+
+	return at % FRAME_RAW_BYTES == 0 && i < reader->count && reader->frames[i].raw_bytes <= bytes &&
+	       reader->frames[i].raw_bytes + BASE64_SLACK <= out->max - out->len;
+}
+
+/* Appends at least one byte, at most to the end of the frame. */
+static int piece_append(struct body_reader *reader, uint64_t at, uint64_t bytes, struct buffer *out)
+{
+	size_t before = out->len;
+	struct slice piece;
+	int error = 0;
+
+	if (is_whole_frame(reader, at, bytes, out))
+		error = frame_load(reader, (size_t)(at / FRAME_RAW_BYTES), out);
+	if (error || out->len > before)
+		return error;
+	error = body_reader_peek(reader, at, &piece);
+	if (error)
+		return error;
+	buffer_put(out, slice_first(piece, (size_t)MIN(bytes, SIZE_MAX)));
+	return buffer_error(out);
+}
+
 int body_reader_read(struct body_reader *reader, uint64_t at, uint64_t bytes, struct buffer *out)
 {
 	while (bytes && at < reader->bytes) {
-		struct slice piece;
-		uint64_t appended;
-		int error = frame_append(reader, at, bytes, out, &appended);
+		size_t before = out->len;
+		int error = piece_append(reader, at, bytes, out);
 
-		if (!error && !appended) {
-			error = body_reader_peek(reader, at, &piece);
-			if (!error) {
-				piece = slice_first(piece, (size_t)MIN(bytes, SIZE_MAX));
-				buffer_put(out, piece);
-				appended = piece.len;
-			}
-		}
 		if (error)
 			return error;
-		at += appended;
-		bytes -= appended;
+		at += out->len - before;
+		bytes -= out->len - before;
 	}
 	return buffer_error(out);
 }
