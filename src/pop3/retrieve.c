@@ -75,15 +75,13 @@ static void begin(struct pop3_protocol *p, const struct pop3_command *command, u
 	p->phase = POP3_BODY;
 	p->body_at = 0;
 	p->body_bytes = bytes;
+	p->stuff = pop3_stuff_start(command->verb == POP3_RETR ? POP3_ALL_LINES : command->lines);
+	make_room(p, out);
 	if (command->verb == POP3_RETR) {
-		p->stuff = pop3_stuff_start(POP3_ALL_LINES);
-		make_room(p, out);
 		buffer_put(out, SLICE("+OK "));
 		buffer_put_u64(out, bytes);
 		buffer_put(out, SLICE(" octets\r\n"));
 	} else {
-		p->stuff = pop3_stuff_start(command->lines);
-		make_room(p, out);
 		buffer_put(out, SLICE("+OK Top of message follows\r\n"));
 	}
 }
