@@ -24,7 +24,7 @@ struct player {
 	unsigned opened, closings;
 	int find_error, open_error, read_error, expunge_error;
 	uint64_t read_error_at;
-	size_t room; /* for player_send_slowly() */
+	size_t room; /* for what a step answers */
 	bool closed;
 };
 
@@ -84,42 +84,24 @@ static int fake_expunge(void *context, struct uid_set uids)
 	return 0;
 }
 
+/* What a step answered is taken at once. */
 static void player_send(void *context, struct slice bytes)
 {
 	struct player *player = context;
+	struct buffer some = BUFFER_INIT(player->room);
 	struct slice rest;
 	enum pop3_step step;
 
 	buffer_put(&player->in, bytes);
 	rest = buffer_slice(&player->in);
-	while ((step = pop3_protocol_step(&player->protocol, &rest, &player->out)) == POP3_STEP_MORE)
-		;
+	do {
+		step = pop3_protocol_step(&player->protocol, &rest, &some);
+		buffer_put(&player->out, buffer_slice(&some));
+		buffer_reset(&some);
+	} while (step == POP3_STEP_MORE);
 	player->closed = step == POP3_STEP_CLOSED;
 	buffer_consume(&player->in, player->in.len - rest.len);
-}
-
-/* With little room, and what is there taken after each step, as a slow client does. */
-static void player_send_slowly(void *context, struct slice bytes)
-{
-	struct player *player = context;
-	struct buffer all = BUFFER_INIT(1 << 20);
-	enum pop3_step step = POP3_STEP_MORE;
-	struct slice rest;
-	size_t max = player->out.max;
-
-	buffer_put(&player->in, bytes);
-	rest = buffer_slice(&player->in);
-	while (step == POP3_STEP_MORE) {
-		player->out.max = player->room;
-		step = pop3_protocol_step(&player->protocol, &rest, &player->out);
-		buffer_put(&all, buffer_slice(&player->out));
-		buffer_reset(&player->out);
-	}
-	player->out.max = max;
-	buffer_put(&player->out, buffer_slice(&all));
-	buffer_free(&all);
-	player->closed = step == POP3_STEP_CLOSED;
-	buffer_consume(&player->in, player->in.len - rest.len);
+	buffer_free(&some);
 }
 
 static bool player_receive(void *context, struct buffer *ret_line)
@@ -152,6 +134,7 @@ static int setup(void **state)
 	player->settings = (struct pop3_settings){100, 4, SLICE("SCRAM-SHA-256 PLAIN"), 0, -1};
 	player->backend = (struct pop3_backend){fake_open, fake_append, fake_close, fake_expunge, player};
 	player->in = player->out = player->expunged = BUFFER_INIT(1 << 20);
+	player->room = 1 << 20;
 	for (uint32_t i = 0; i < ARRAY_LEN(messages); i++)
 		bytes += strlen(messages[i]);
 	maildrop_init(&player->drop, ARRAY_LEN(messages), bytes, fake_find, player);
@@ -200,39 +183,49 @@ static void test_listing(void **state)
 		     "S: -ERR No such message\n");
 }
 
+static const char retrieving[] = "C: RETR 1\n"
+				 "S: +OK 31 octets\n"
+				 "S: Subject: one\n"
+				 "S: \n"
+				 "S: Hello\n"
+				 "S: ..\n"
+				 "S: Bye\n"
+				 "S: .\n"
+				 "C: RETR 2\n"
+				 "S: +OK 22 octets\n"
+				 "S: Subject: two\n"
+				 "S: \n"
+				 "S: no end\n"
+				 "S: .\n"
+				 "C: RETR 3\n"
+				 "S: +OK 0 octets\n"
+				 "S: .\n"
+				 "C: TOP 1 2\n"
+				 "S: +OK *\n"
+				 "S: Subject: one\n"
+				 "S: \n"
+				 "S: Hello\n"
+				 "S: ..\n"
+				 "S: .\n"
+				 "C: TOP 1 0\n"
+				 "S: +OK *\n"
+				 "S: Subject: one\n"
+				 "S: \n"
+				 "S: .\n"
+				 "C: TOP 1 9\n"
+				 "S: +OK *\n"
+				 "S: Subject: one\n"
+				 "S: \n"
+				 "S: Hello\n"
+				 "S: ..\n"
+				 "S: Bye\n"
+				 "S: .\n"
+				 "C: RETR 9\n"
+				 "S: -ERR No such message\n";
+
 static void test_retrieving(void **state)
 {
-	play(*state, "C: RETR 1\n"
-		     "S: +OK 31 octets\n"
-		     "S: Subject: one\n"
-		     "S: \n"
-		     "S: Hello\n"
-		     "S: ..\n"
-		     "S: Bye\n"
-		     "S: .\n"
-		     "C: RETR 2\n"
-		     "S: +OK 22 octets\n"
-		     "S: Subject: two\n"
-		     "S: \n"
-		     "S: no end\n"
-		     "S: .\n"
-		     "C: RETR 3\n"
-		     "S: +OK 0 octets\n"
-		     "S: .\n"
-		     "C: TOP 1 2\n"
-		     "S: +OK *\n"
-		     "S: Subject: one\n"
-		     "S: \n"
-		     "S: Hello\n"
-		     "S: ..\n"
-		     "S: .\n"
-		     "C: TOP 1 0\n"
-		     "S: +OK *\n"
-		     "S: Subject: one\n"
-		     "S: \n"
-		     "S: .\n"
-		     "C: RETR 9\n"
-		     "S: -ERR No such message\n");
+	play(*state, retrieving);
 	assert_int_equal(((struct player *)*state)->protocol.retrieved, 3);
 }
 
@@ -240,34 +233,9 @@ static void test_retrieving(void **state)
 static void test_retrieving_in_pieces(void **state)
 {
 	struct player *player = *state;
-	struct transcript io = {player_send_slowly, player_receive, player};
 
-	for (player->room = 40; player->room < 120; player->room++) {
-		transcript_play(&io, "C: RETR 1\n"
-				     "S: +OK 31 octets\n"
-				     "S: Subject: one\n"
-				     "S: \n"
-				     "S: Hello\n"
-				     "S: ..\n"
-				     "S: Bye\n"
-				     "S: .\n"
-				     "C: TOP 1 2\n"
-				     "S: +OK *\n"
-				     "S: Subject: one\n"
-				     "S: \n"
-				     "S: Hello\n"
-				     "S: ..\n"
-				     "S: .\n"
-				     "C: TOP 1 9\n"
-				     "S: +OK *\n"
-				     "S: Subject: one\n"
-				     "S: \n"
-				     "S: Hello\n"
-				     "S: ..\n"
-				     "S: Bye\n"
-				     "S: .\n");
-		assert_int_equal(player->out.len, 0);
-	}
+	for (player->room = 40; player->room < 120; player->room++)
+		play(player, retrieving);
 }
 
 static void test_deleting_is_for_quit(void **state)
@@ -347,7 +315,7 @@ static void test_messages_that_cannot_be_read(void **state)
 		     "S: +OK *\n");
 	/* In the middle there is no way to say so: the answer has no end. */
 	player->read_error_at = 14;
-	player->out.max = 44;
+	player->room = 44;
 	play(player, "C: RETR 1\n"
 		     "S: +OK 31 octets\n"
 		     "S: Subject: one\n");
