@@ -36,11 +36,10 @@ enum {
 
 struct step {
 	const char *name;
-	int level;       /* of zstd; 0: as it is; LZ4, LZ4_LONG */
+	int level;       /* of zstd; 0: as it is; negative: LZ4, from so many bytes on */
 	int bytes_level; /* of what base64 stands for */
 	bool split, dictionary, share;
 };
-enum { LZ4 = -1, LZ4_LONG = -2 /* as mail comes in */ };
 
 static const struct step steps[] = {
 	{"as it is", 0, 0, false, false, false},
@@ -51,8 +50,12 @@ static const struct step steps[] = {
 	{"the same, text with zstd 2 (repack_after = never)", TEXT_LEVEL, BYTES_LEVEL, true, true, false},
 	{"the same, equal attachments once", TEXT_LEVEL, BYTES_LEVEL, true, true, true},
 	{"base64 decoded", 0, 0, true, false, false},
-	{"LZ4, base64 decoded", LZ4, LZ4, true, false, false},
-	{"LZ4 from 32 KiB on, base64 decoded (as mail comes in)", LZ4_LONG, LZ4_LONG, true, false, false},
+	{"LZ4, base64 decoded", -1, -1, true, false, false},
+	{"LZ4 from 4 KiB on, base64 decoded", -4096, -4096, true, false, false},
+	{"LZ4 from 8 KiB on, base64 decoded", -8192, -8192, true, false, false},
+	{"LZ4 from 16 KiB on, base64 decoded", -16384, -16384, true, false, false},
+	{"LZ4 from 32 KiB on, base64 decoded (as mail comes in)", -LZ4_LEAST, -LZ4_LEAST, true, false, false},
+	{"LZ4 from 64 KiB on, base64 decoded", -65536, -65536, true, false, false},
 	{"zstd 12 and 9, base64 decoded, dictionary (what stays)", TIGHT_TEXT_LEVEL, TIGHT_BYTES_LEVEL, true, true,
 		false},
 	{"zstd 3, base64 decoded, dictionary", 3, 3, true, true, false},
@@ -230,10 +233,7 @@ static void part_through(struct packer *p, struct slice raw, bool is_text, struc
 	const struct step *step = p->step;
 	int level = is_text ? step->level : step->bytes_level;
 	bool fits = is_text && raw.len <= DICTIONARY_MESSAGE_MAX;
-	struct squeeze_how how = {level == LZ4        ? 1
-				  : level == LZ4_LONG ? LZ4_LEAST
-						      : 0,
-		level, fits ? p->pack_with : NULL};
+	struct squeeze_how how = {level < 0 ? (size_t)-level : 0, level, fits ? p->pack_with : NULL};
 	enum squeezed squeezed = SQUEEZED_NOT;
 	double start = cpu_now(), between;
 	size_t packed = raw.len;
